@@ -1,0 +1,1 @@
+"""The shipped ways to run: `--config quick` finds quick.yaml here."""

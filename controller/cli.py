@@ -1,0 +1,127 @@
+"""The command line: `ofa-avse COMMAND --config FILE --any.field value`, and nothing else.
+
+A command is a typed function of `controller.commands`; its parameters, and the fields of `Settings` where it takes
+them, are its options. What a user can mend ends as one line on the error stream and exit code 2.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+import sys
+from importlib import import_module, resources
+from pathlib import Path
+from typing import NamedTuple, NoReturn
+
+from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
+
+from supernet.errors import UserError
+
+PROGRAM = "ofa-avse"
+DEFAULT_CONFIG = "quick"
+
+
+class Command(NamedTuple):
+    module: str  # imported when the command is asked for: a query does not wait for torch
+    help: str
+
+
+COMMANDS = {
+    "quickstart": Command("controller.quickstart", "the whole job: corpus, train, score, search, retrain, evaluate, report"),
+    "data": Command("controller.commands", "make the corpus: synthesise talkers, or prepare recordings"),
+    "train": Command("controller.commands", "train the supernet; goes on where it stopped"),
+    "score": Command("controller.commands", "quality table of all 324 subnets, with costs"),
+    "query": Command("controller.query", "best subnet of a quality table for any combination of budgets"),
+    "search": Command("controller.commands", "find a subnet with the PPO controller or a rival"),
+    "extract": Command("controller.commands", "cut a subnet out of the supernet"),
+    "retrain": Command("controller.commands", "train a subnet from scratch"),
+    "evaluate": Command("controller.commands", "SI-SNRi, PESQ, STOI and ESTOI of a model, by condition and SNR"),
+    "profile": Command("controller.commands", "parameters, MACs, latency, RTF and memory on this machine"),
+    "enhance": Command("controller.commands", "enhance sound files, videos or folders of them"),
+    "report": Command("controller.commands", "the page of a run"),
+}
+
+
+class Parser(ArgumentParser):
+    """Raises what is wrong with the command line instead of printing its usage and leaving."""
+
+    def error(self, message: str, ex: Exception | None = None) -> NoReturn:
+        raise UserError(" ".join(message.split()))
+
+
+class NamedConfig(ActionConfigFile):
+    """`--config grid` is the shipped grid.yaml; anything that looks like a path is one."""
+
+    def __call__(self, parser, namespace, values, option_string=None) -> None:
+        super().__call__(parser, namespace, str(find_config(values)), option_string)
+
+
+def find_config(name: str) -> Path:
+    """The file of a configuration. Raises UserError when there is neither such a file nor such a name."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = {Path(entry.name).stem: Path(str(entry)) for entry in resources.files("configs").iterdir()}
+    names = sorted(stem for stem, entry in shipped.items() if entry.suffix == ".yaml")
+    if name not in names:
+        raise UserError(f"--config {name}: no such file, and none of the shipped ones: {', '.join(names)}")
+    return shipped[name]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return the exit code."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        print(_overview())
+        return 0
+    try:
+        return run(arguments[0], arguments[1:]) or 0
+    except UserError as error:
+        print(f"{PROGRAM}: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(f"\n{PROGRAM}: stopped; the same command goes on from here", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # the reader of our output has left, as in `| head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def run(name: str, options: list[str]) -> int | None:
+    """Parse `options` for the command `name` and call it."""
+    if name not in COMMANDS:
+        raise UserError(f"{name}: no such command; use one of {', '.join(COMMANDS)}")
+    command = COMMANDS[name]
+    function = getattr(import_module(command.module), name)
+    parameters = inspect.signature(function, eval_str=True).parameters
+    set_parsing_settings(docstring_parse_attribute_docstrings=False)
+    parser = Parser(prog=f"{PROGRAM} {name}", description=command.help, exit_on_error=True)
+    skip = {"settings"}
+    if "sources" in parameters:
+        parser.add_argument("sources", nargs="+", type=str, help="files or folders")
+        skip.add("sources")
+    parser.add_function_arguments(function, as_group=False, skip=skip, fail_untyped=True)
+    values = {}
+    if "settings" in parameters:
+        from controller.config import Settings
+
+        parser.add_argument("--config", action=NamedConfig, help="a YAML file, or the name of a shipped one")
+        fields = parser.add_class_arguments(Settings, as_group=False)
+        if not any(option.split("=")[0] == "--config" for option in options):
+            options = ["--config", DEFAULT_CONFIG, *options]
+        parsed = parser.instantiate_classes(parser.parse_args(options))
+        values["settings"] = Settings(**{field: parsed[field] for field in fields})
+    else:
+        parsed = parser.parse_args(options)
+    values |= {key: parsed[key] for key in parameters if key != "settings"}
+    return function(**values)
+
+
+def _overview() -> str:
+    lines = [f"usage: {PROGRAM} COMMAND [--config NAME_OR_FILE] [--any.field VALUE]", ""]
+    lines += [f"  {name:<12}{command.help}" for name, command in COMMANDS.items()]
+    return "\n".join([*lines, "", f"{PROGRAM} COMMAND --help lists the options of a command."])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

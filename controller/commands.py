@@ -1,0 +1,140 @@
+"""The commands of `ofa-avse` that work in a run's folder: each calls its stage and prints what a person wants to know."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+
+from controller import stages
+from controller.config import Settings
+from controller.reporting import write_report
+from eval.costs import macs, parameters
+from eval.measure import measure
+from supernet.checkpoint import load, save
+from supernet.deploy.enhance import enhance_paths
+from supernet.extraction import extract as cut_out
+from supernet.space import Subnet, channels
+from supernet.tracking import start_tracking
+
+
+def data(settings: Settings) -> None:
+    """Make the corpus."""
+    with stages.working(settings):
+        corpus = stages.corpus(settings)
+    print(f"{corpus.folder}: {stages.describe(corpus)}")
+
+
+def train(settings: Settings) -> None:
+    """Train the supernet."""
+    with stages.working(settings):
+        stages.train_supernet(settings, start_tracking(settings.tracking, settings.folder, "supernet", asdict(settings)))
+    print(f"{settings.folder / 'supernet' / stages.WEIGHTS}: the supernet of all 324 subnets")
+
+
+def score(settings: Settings) -> None:
+    """Score all subnets."""
+    with stages.working(settings):
+        table = stages.score(settings)
+    print(f"{table.path}: {len(table)} subnets ({table.header.fidelity}, {table.header.clips} clips)")
+    print(table.best().text())
+
+
+def search(settings: Settings) -> None:
+    """Search for a subnet."""
+    with stages.working(settings):
+        result = stages.search(settings)
+    winner = result.winner
+    print(
+        f"{winner.subnet}  SI-SNRi {winner.si_snri:.2f} dB +- {winner.standard_error:.2f} "
+        f"({winner.fidelity}, {winner.clips} clips), reward {result.winner_reward:.3f}, "
+        f"after {len(result.evaluations)} distinct evaluations in {len(result.rows) - 1} steps"
+        + (" (search.max_evaluations spent)" if result.budget_spent else "")
+    )
+
+
+def extract(settings: Settings, output: str, subnet: str | None = None, model: str | None = None) -> None:
+    """Cut a subnet out.
+
+    Args:
+        output: file to write.
+        subnet: its name; the winner of the run's search when not given.
+        model: supernet to cut from; the run's when not given.
+    """
+    chosen = Subnet.parse(subnet) if subnet else stages.found(settings)
+    supernet = load(model) if model else stages.open_supernet(settings)
+    save(cut_out(supernet, chosen), output, weights="inherited from the supernet")
+    print(f"{output}: {chosen}, {parameters(chosen, supernet.width):,} parameters, weights inherited from the supernet")
+
+
+def retrain(settings: Settings, subnet: str | None = None) -> None:
+    """Train a subnet from scratch.
+
+    Args:
+        subnet: its name, or `largest` or `smallest`; the winner of the run's search when not given.
+    """
+    with stages.working(settings):
+        chosen = stages.named(subnet) if subnet else stages.found(settings)
+        tracker = start_tracking(settings.tracking, settings.folder, f"retrain {chosen}", asdict(settings))
+        stages.retrain(settings, chosen, tracker)
+        path = stages.keep_winner(settings, chosen) if not subnet else stages.retrained_path(settings, chosen)
+    print(f"{path}: {chosen}, {stages.retrained_score(settings, chosen)}")
+
+
+def evaluate(settings: Settings, model: str | None = None, list: str = "test", perceptual: bool = True) -> None:
+    """Test a model.
+
+    Args:
+        model: weights to test; the run's retrained winner when not given.
+        list: which list of the corpus: `test`, `val` or, for real recordings, `test_other`.
+        perceptual: PESQ, STOI and ESTOI too.
+    """
+    with stages.working(settings):
+        path = Path(model) if model else settings.folder / stages.WINNER
+        print(stages.evaluate(settings, path, list, perceptual).text())
+        print()
+        print(stages.evaluate_wiener(settings, list, perceptual).text())
+
+
+def profile(settings: Settings, model: str | None = None, subnet: str | None = None, seconds: float = 3.0) -> None:
+    """Measure a network here.
+
+    Args:
+        model: weights to measure.
+        subnet: or the name of a subnet, measured with fresh weights at model.width.
+        seconds: length of the clip.
+    """
+    network = load(model) if model else stages.network(settings, stages.named(subnet or "winner"), settings.seed)
+    measured = measure(network, seconds, settings.scoring.threads)
+    print(f"{network.subnet} at width {network.width:g}: {channels(network.subnet, network.width)}")
+    print(f"parameters {parameters(network.subnet, network.width):,}")
+    print(f"MACs       {macs(network.subnet, network.width) / 1e6:,.1f} M per second of audio, lips included")
+    print(f"latency    {measured.latency_ms:.1f} ms for {measured.seconds:g} s, RTF {measured.rtf:.4f}")
+    print(f"memory     {measured.memory_mb:.1f} MB, weights and activations")
+    print(f"measured on {measured.machine}")
+
+
+def enhance(
+    sources: list[str],
+    model: str = "runs/quick/winner.safetensors",
+    output: str | None = None,
+    lips: str | None = None,
+    no_lips: bool = False,
+) -> int:
+    """Write the enhanced sound of each source beside it, as <name>.enhanced.wav.
+
+    Args:
+        sources: files or folders.
+        model: weights, as `retrain` or `extract` wrote them.
+        output: file to write, for a single source.
+        lips: video of the talker, for a single source without one of its own.
+        no_lips: enhance from sound alone.
+    """
+    return enhance_paths(
+        load(model), [Path(s) for s in sources], output and Path(output), lips and Path(lips), no_lips
+    )
+
+
+def report(settings: Settings) -> None:
+    """Write the page of the run."""
+    with stages.working(settings):
+        print(write_report(settings))

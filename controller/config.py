@@ -1,0 +1,75 @@
+"""All settings of a run as one typed tree; a YAML file in `configs/` or `--any.field value` fills it.
+
+Read by `controller.cli`, which builds the command line from it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from controller.settings import SearchSettings
+from eval.tabulate import ScoringSettings
+from supernet.data.settings import DataSettings
+from supernet.errors import UserError
+from supernet.space import SearchSpace
+from supernet.tracking import TrackingSettings
+from supernet.training import TrainingSettings
+
+
+@dataclass
+class ModelSettings:
+    """Which networks the space is made of.
+
+    Args:
+        width: scales bottleneck, hidden and visual channels; 1 is the paper's, 1/8 (0.125) trains on two cores.
+        causal: no look-ahead, for streaming.
+        norm: `global` over the clip or `frame` by frame; `auto` is frame when causal, else global.
+    """
+
+    width: float = 1.0
+    causal: bool = False
+    norm: Literal["auto", "global", "frame"] = "auto"
+
+    def __post_init__(self) -> None:
+        SearchSpace(self.width)  # raises for a width that splits a channel
+        if self.causal and self.norm == "global":
+            raise UserError("model.norm: 'global' looks at the whole clip and cannot be causal; use frame")
+
+
+@dataclass
+class Settings:
+    """A run: one folder, one corpus, one supernet.
+
+    Args:
+        run: folder of everything that the run writes; a command started again there goes on where it stopped.
+        seed: of initial weights.
+        threads: CPU threads; 0 uses all cores.
+        minutes: what each stage takes on two cores, for the time left that quickstart shows.
+        data: the corpus.
+        model: the networks.
+        supernet: training of the supernet.
+        finetune: training of each subnet that the search looks at, from shared weights.
+        retrain: training of the final subnet from scratch.
+        scoring: the quality table.
+        search: the controller.
+        tracking: wandb.
+    """
+
+    run: str = "runs/default"
+    seed: int = 0
+    threads: int = 0
+    minutes: dict[str, float] = field(default_factory=dict)
+    data: DataSettings = field(default_factory=DataSettings)
+    model: ModelSettings = field(default_factory=ModelSettings)
+    supernet: TrainingSettings = field(default_factory=TrainingSettings)
+    finetune: TrainingSettings = field(default_factory=TrainingSettings)
+    retrain: TrainingSettings = field(default_factory=TrainingSettings)
+    scoring: ScoringSettings = field(default_factory=ScoringSettings)
+    search: SearchSettings = field(default_factory=SearchSettings)
+    tracking: TrackingSettings = field(default_factory=TrackingSettings)
+
+    @property
+    def folder(self) -> Path:
+        return Path(self.run)

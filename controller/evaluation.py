@@ -1,0 +1,83 @@
+"""What is known of a subnet, who finds it out, and the ledger in between. Called by `controller.executor`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, Protocol
+
+from controller.ledger import Ledger
+from supernet.space import Subnet
+
+Fidelity = Literal["shared", "finetuned", "extrapolated", "retrained"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The quality of one subnet at one fidelity, on validation data.
+
+    Attributes:
+        subnet: which one.
+        fidelity: how its weights were trained.
+        si_snri: mean SI-SNR improvement over the mixture in dB; NaN when its training failed.
+        standard_error: of that mean over the clips, in dB.
+        clips: how many validation clips it is the mean of.
+        curve: SI-SNRi in dB after each epoch; empty where nothing was trained.
+        seconds: what it took.
+    """
+
+    subnet: Subnet
+    fidelity: Fidelity
+    si_snri: float
+    standard_error: float
+    clips: int
+    curve: tuple[float, ...]
+    seconds: float
+
+    def record(self) -> dict[str, Any]:
+        """As the ledger stores it; `Evaluation.read` gives it back."""
+        return {**asdict(self), "subnet": str(self.subnet)}
+
+    @classmethod
+    def read(cls, record: dict[str, Any]) -> Evaluation:
+        return cls(**{**record, "subnet": Subnet.parse(record["subnet"]), "curve": tuple(record["curve"])})
+
+
+class Evaluator(Protocol):
+    """Finds out what a subnet is worth. With several workers it is pickled and sent to each of them."""
+
+    def evaluate(self, subnet: Subnet) -> Evaluation:
+        """Train and validate, or look up: a pure function of the subnet and of `identity()`."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """All that an evaluation depends on besides the subnet, as JSON: fidelity, width, causal, norm, training
+        settings, seed, hashes of data, validation list and initial weights, metric version."""
+        ...
+
+
+class LedgeredEvaluator:
+    """An evaluator that asks the ledger first, so that nothing is evaluated twice."""
+
+    def __init__(self, evaluator: Evaluator, ledger: Ledger) -> None:
+        self.evaluator, self.ledger = evaluator, ledger
+        self._identity = evaluator.identity()
+
+    def known(self, subnet: Subnet) -> Evaluation | None:
+        """The evaluation in the ledger, or None."""
+        record = self.ledger.get(self.identity_of(subnet))
+        return Evaluation.read(record) if record else None
+
+    def store(self, evaluation: Evaluation) -> None:
+        self.ledger.put(self.identity_of(evaluation.subnet), evaluation.record())
+
+    def evaluate(self, subnet: Subnet) -> Evaluation:
+        """From the ledger, or computed here and stored."""
+        evaluation = self.known(subnet)
+        if evaluation is None:
+            evaluation = self.evaluator.evaluate(subnet)
+            self.store(evaluation)
+        return evaluation
+
+    def identity_of(self, subnet: Subnet) -> dict[str, Any]:
+        """What the evaluation of `subnet` depends on: its key in the ledger is this dictionary's hash."""
+        return {**self._identity, "subnet": str(subnet)}

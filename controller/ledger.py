@@ -1,0 +1,60 @@
+"""The ledger: every evaluation ever paid for, in one SQLite file on a local disk.
+
+Written by the parent process alone (`controller.evaluation.LedgeredEvaluator`). Each row is committed by itself, so a
+process killed at any moment loses at most the evaluation it was computing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from supernet.checkpoint import identity_hash
+from supernet.errors import UserError
+
+
+class Ledger:
+    """Evaluations by identity: the key is the sha256 of the identity's canonical JSON, so anything that changes an
+    evaluation's outcome must be in its identity. Raises UserError when `path` holds something else than a ledger.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._connection = sqlite3.connect(self.path, isolation_level=None)  # None: each statement is a transaction
+        try:
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS evaluations "
+                "(row INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, identity TEXT NOT NULL, record TEXT NOT NULL)"
+            )
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"{self.path}: cannot be used as a ledger ({error}); move it away and start again") from error
+
+    def get(self, identity: dict[str, Any]) -> dict[str, Any] | None:
+        """The record stored for `identity`, or None."""
+        key = identity_hash(identity)
+        row = self._connection.execute("SELECT record FROM evaluations WHERE key = ?", [key]).fetchone()
+        return json.loads(row[0]) if row else None
+
+    def put(self, identity: dict[str, Any], record: dict[str, Any]) -> None:
+        """Store a record, durably once this returns. Raises sqlite3.IntegrityError when there is one already."""
+        self._connection.execute(
+            "INSERT INTO evaluations (key, identity, record) VALUES (?, ?, ?)",
+            [identity_hash(identity), json.dumps(identity), json.dumps(record)],
+        )
+
+    def rows(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Every (identity, record), in the order in which they were stored."""
+        found = self._connection.execute("SELECT identity, record FROM evaluations ORDER BY row")
+        return [(json.loads(identity), json.loads(record)) for identity, record in found]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,1 @@
+"""Search methods that the controller is compared with, each behind the same interface and ledger."""

@@ -1,0 +1,264 @@
+"""The stages of a run, each a function of the settings: corpus, supernet, table, search, retrain, evaluation.
+
+Called by `controller.commands` one at a time and by `controller.quickstart` in order. Each stage writes below the
+run's folder, goes on where it was killed, and does nothing when its result is there and still belongs to its inputs.
+
+    corpus/                     clips, lips, lists (or data.folder)
+    supernet/weights.safetensors
+    quality.csv                 the 324 subnets
+    search/ledger.sqlite, search/search.json
+    retrained/<subnet>/weights.safetensors, validation.json
+    winner.safetensors          the retrained winner
+    report.html
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from fcntl import LOCK_EX, LOCK_NB, flock
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from controller.config import Settings
+from controller.evaluation import Evaluation, LedgeredEvaluator
+from controller.finetuning import FineTuning
+from controller.ledger import Ledger
+from controller.search import LEDGER, RESULT, SearchResult
+from controller.search import search as search_space
+from eval.costs import parameters
+from eval.evaluation import evaluate as evaluate_on
+from eval.evaluation_report import EvaluationReport
+from eval.peers.wiener import Wiener
+from eval.quality_table import QualityTable
+from eval.scoring import Prepared, validate
+from eval.tabulate import tabulate
+from supernet.checkpoint import load, weights_hash, write_atomically
+from supernet.data.corpora import build
+from supernet.data.manifest import LISTS, Corpus
+from supernet.data.mixtures import FixedMixtures, TrainingMixtures
+from supernet.errors import UserError
+from supernet.model import AVConvTasNet
+from supernet.sampling import Sandwich, Single
+from supernet.space import PAPER_WINNER, SearchSpace, Subnet
+from supernet.timing import SAMPLE_RATE
+from supernet.tracking import Tracker
+from supernet.training import WEIGHTS, TrainingSettings, train
+
+TABLE = "quality.csv"
+WINNER = "winner.safetensors"
+VALIDATION = "validation.json"
+
+
+class ValidationScore(NamedTuple):
+    """SI-SNRi in dB on the validation list."""
+
+    si_snri: float
+    standard_error: float
+    clips: int
+
+    def __str__(self) -> str:
+        return f"SI-SNRi {self.si_snri:.2f} dB +- {self.standard_error:.2f} (retrained, {self.clips} clips)"
+
+
+@contextmanager
+def working(settings: Settings) -> Iterator[None]:
+    """Hold the run's folder, since a second process in it would overwrite the first one's files; set the threads."""
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    with (settings.folder / ".lock").open("w") as file:
+        try:
+            flock(file, LOCK_EX | LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"run: {settings.run} is in use by another process; wait for it or choose another --run")
+        yield
+
+
+def corpus(settings: Settings) -> Corpus:
+    """Make the corpus, or finish it, or open it."""
+    return build(settings.data, settings.data.folder or settings.folder / "corpus")
+
+
+def describe(corpus: Corpus) -> str:
+    """One line: how many clips and hours of what."""
+    parts = []
+    for role, name in (("talker", "talking clips"), ("speech", "speech clips"), ("noise", "noises")):
+        clips = corpus.select(role)
+        if clips:
+            speakers = len({clip.speaker for clip in clips})
+            minutes = sum(clip.samples for clip in clips) / SAMPLE_RATE / 60
+            parts.append(f"{len(clips)} {name}" + (f" of {speakers} voices" if role != "noise" else "") + f", {minutes:.0f} min")
+    return "; ".join(parts)
+
+
+def network(settings: Settings, subnet: Subnet, seed: int) -> AVConvTasNet:
+    """A network with fresh weights, the same for the same seed."""
+    norm = None if settings.model.norm == "auto" else settings.model.norm
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return AVConvTasNet(subnet, settings.model.width, settings.model.causal, norm)
+
+
+def training_mixtures(settings: Settings, training: TrainingSettings) -> TrainingMixtures:
+    return TrainingMixtures(
+        corpus(settings),
+        settings.data,
+        batch_size=training.batch_size,
+        clip_seconds=training.clip_seconds,
+        lip_dropout=training.lip_dropout,
+        seed=training.seed,
+    )
+
+
+def train_supernet(settings: Settings, tracker: Tracker | None = None) -> AVConvTasNet:
+    """Train the supernet to its end, from wherever it is."""
+    training = settings.supernet
+    space = SearchSpace(settings.model.width)
+    supernet = network(settings, space.largest, settings.seed)
+    sampler = Sandwich(space, training.largest_alone, training.random_subnets, training.seed)
+    mixtures = training_mixtures(settings, training)
+    train(supernet, mixtures, sampler, training, settings.folder / "supernet", tracker, "supernet")
+    return supernet
+
+
+def open_supernet(settings: Settings) -> AVConvTasNet:
+    """The trained supernet of the run. Raises UserError when it is not trained yet."""
+    path = settings.folder / "supernet" / WEIGHTS
+    if not path.is_file():
+        raise UserError(f"{path}: the supernet is not trained yet; run `ofa-avse train` with the same settings")
+    return load(path)
+
+
+def validation(settings: Settings) -> Prepared:
+    """The validation list, mixed once: what search and query see."""
+    return Prepared(FixedMixtures(corpus(settings), "val"))
+
+
+def score(settings: Settings) -> QualityTable:
+    """The quality table of all 324 subnets with shared weights, costs measured on this machine."""
+    return tabulate(open_supernet(settings), validation(settings), settings.scoring, settings.folder / TABLE)
+
+
+def open_table(settings: Settings) -> QualityTable:
+    return QualityTable.load(settings.folder / TABLE)
+
+
+def fine_tuning(settings: Settings) -> FineTuning:
+    """The evaluation that the search optimises: 10 epochs from the shared weights."""
+    return FineTuning(
+        open_supernet(settings), training_mixtures(settings, settings.finetune), validation(settings), settings.finetune
+    )
+
+
+def search(settings: Settings) -> SearchResult:
+    """Search, from the ledger's beginning or from where it was killed."""
+    table = open_table(settings)
+    return search_space(
+        SearchSpace(settings.model.width),
+        fine_tuning(settings),
+        settings.search,
+        settings.folder / "search",
+        lambda subnet: parameters(subnet, settings.model.width),
+        lambda subnet: table[subnet].latency_ms,
+    )
+
+
+def named(text: str) -> Subnet:
+    """A subnet by its name, or `largest`, `smallest`, or `winner`, the paper's."""
+    known = {"largest": SearchSpace.largest, "smallest": SearchSpace.smallest, "winner": PAPER_WINNER}
+    return known.get(text) or Subnet.parse(text)
+
+
+def corners(winner: Subnet) -> list[Subnet]:
+    """Winner, largest and smallest: the rows of the table of fidelities."""
+    return list(dict.fromkeys([winner, SearchSpace.largest, SearchSpace.smallest]))
+
+
+def test_lists(settings: Settings) -> list[str]:
+    """The test lists of the corpus, the main one first."""
+    return sorted(path.stem for path in (corpus(settings).folder / LISTS).glob("test*.jsonl"))
+
+
+def found(settings: Settings) -> Subnet:
+    """The winner of the run's search. Raises UserError when there is none yet."""
+    path = settings.folder / "search" / RESULT
+    if not path.is_file():
+        raise UserError(f"{path}: no search has ended here yet; run `ofa-avse search`, or name a --subnet")
+    return Subnet.parse(json.loads(path.read_text())["winner"]["subnet"])
+
+
+def finetuned(settings: Settings, subnets: list[Subnet]) -> dict[Subnet, Evaluation]:
+    """Fine-tuned evaluations of the named subnets, from the ledger where it has them."""
+    with Ledger(settings.folder / "search" / LEDGER) as ledger:
+        evaluator = LedgeredEvaluator(fine_tuning(settings), ledger)
+        return {subnet: evaluator.evaluate(subnet) for subnet in subnets}
+
+
+def retrain(settings: Settings, subnet: Subnet, tracker: Tracker | None = None) -> AVConvTasNet:
+    """Train `subnet` from scratch, and note what it is worth on the validation list."""
+    path = retrained_path(settings, subnet)
+    training = settings.retrain
+    model = network(settings, subnet, training.seed)
+    mixtures = training_mixtures(settings, training)
+    train(model, mixtures, Single(subnet), training, path.parent, tracker, f"retrain {subnet}")
+    note = path.with_name(VALIDATION)
+    if not note.is_file():
+        scores = validate(model, validation(settings))
+        content = ValidationScore(scores.mean, scores.standard_error, len(scores.si_snri))._asdict()
+        write_atomically(note, lambda temporary: temporary.write_text(json.dumps(content) + "\n"))
+    return model
+
+
+def retrained_path(settings: Settings, subnet: Subnet) -> Path:
+    return settings.folder / "retrained" / str(subnet) / WEIGHTS
+
+
+def retrained_score(settings: Settings, subnet: Subnet) -> ValidationScore | None:
+    """What a retrained subnet is worth on the validation list; None when it has not been retrained."""
+    note = retrained_path(settings, subnet).with_name(VALIDATION)
+    return ValidationScore(**json.loads(note.read_text())) if note.is_file() else None
+
+
+def keep_winner(settings: Settings, subnet: Subnet) -> Path:
+    """Put the retrained winner where a user finds it."""
+    target = settings.folder / WINNER
+    write_atomically(target, lambda temporary: shutil.copyfile(retrained_path(settings, subnet), temporary))
+    return target
+
+
+def evaluate(settings: Settings, model: Path, list_name: str, perceptual: bool = True) -> EvaluationReport:
+    """Test a model file on one of the corpus's lists; kept beside the model, and not computed twice."""
+    trained = load(model)
+    path = model.parent / f"evaluation_{list_name}_{weights_hash(trained)[:8]}.json"
+    return _evaluate(settings, trained, str(trained.subnet), path, list_name, perceptual, ("true", "none", "other"))
+
+
+def evaluate_wiener(settings: Settings, list_name: str, perceptual: bool = True) -> EvaluationReport:
+    """The classical comparison on the same list."""
+    path = settings.folder / f"evaluation_{list_name}_wiener.json"
+    return _evaluate(settings, Wiener(), "Wiener filter", path, list_name, perceptual, ("none",))
+
+
+def _evaluate(
+    settings: Settings,
+    model: Callable[..., Tensor],
+    title: str,
+    path: Path,
+    list_name: str,
+    perceptual: bool,
+    lips: tuple[str, ...],
+) -> EvaluationReport:
+    fixed = FixedMixtures(corpus(settings), list_name)
+    if path.is_file():
+        report = EvaluationReport.load(path)
+        if report.list_hash == fixed.hash and ("pesq" in report.overall(lips[0]).means or not perceptual):
+            return report
+    report = evaluate_on(model, fixed, perceptual=perceptual, lips=lips, model=title)
+    report.save(path)
+    return report

@@ -1,0 +1,195 @@
+"""Scores of a model on a list of mixtures, one a clip, and their tables: made by `eval.evaluation`, read by the
+`evaluate` command and the report page."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from supernet.errors import UserError
+
+METRICS = {"si_snri": "SI-SNRi dB", "si_snr": "SI-SNR dB", "pesq": "PESQ", "stoi": "STOI", "estoi": "ESTOI"}
+NOISY = "noisy"
+SIGNALS = {NOISY: "noisy", "true": "true lips", "none": "no lips", "other": "other lips"}
+SNR_BIN = 2.5  # dB
+
+
+@dataclass(frozen=True)
+class ClipScore:
+    """One signal of one mixture. A metric is NaN where undefined (a failure), None where it was not asked for."""
+
+    clip: str  # id of the target
+    condition: str
+    snr_db: float
+    signal: str  # the lips that the model was given, "true", "none" or "other"; or "noisy": the mixture itself
+    si_snr_in: float  # dB, of the mixture
+    si_snr: float  # dB
+    si_snri: float  # dB
+    pesq: float | None = None
+    stoi: float | None = None
+    estoi: float | None = None
+
+    @property
+    def failed(self) -> bool:
+        """Whether a metric that was asked for is undefined."""
+        values = (getattr(self, name) for name in METRICS)
+        return any(value is not None and math.isnan(value) for value in values)
+
+    @property
+    def snr_bin(self) -> str:
+        """The bin of input SNR, lower edge included: `-2.5 to 0 dB`."""
+        low = SNR_BIN * math.floor(self.snr_db / SNR_BIN)
+        return f"{low:g} to {low + SNR_BIN:g} dB"
+
+
+@dataclass(frozen=True)
+class Mean:
+    """Mean over the clips where a metric is defined; NaN where there is none, the standard error NaN under two."""
+
+    value: float
+    standard_error: float
+
+    @classmethod
+    def of(cls, values: Iterable[float]) -> Mean:
+        defined = np.array([value for value in values if not math.isnan(value)])
+        count = len(defined)
+        return cls(
+            value=float(defined.mean()) if count else math.nan,
+            standard_error=float(defined.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan,
+        )
+
+    def __str__(self) -> str:
+        return f"{self.value:.2f} +-{self.standard_error:.2f}"
+
+
+@dataclass(frozen=True)
+class Group:
+    """One line of a table: the clips of one condition or SNR bin, as one signal."""
+
+    name: str
+    signal: str
+    clips: int
+    failures: int  # clips with an undefined metric; counted in `clips`, left out of that metric's mean
+    means: dict[str, Mean]  # of the metrics that were asked for
+
+
+@dataclass(frozen=True)
+class EvaluationReport:
+    """All scores of one model on one list of mixtures."""
+
+    model: str  # what was evaluated: a subnet's name, a peer's
+    list_hash: str
+    scores: tuple[ClipScore, ...]
+
+    @property
+    def clips(self) -> int:
+        """Mixtures evaluated."""
+        return sum(score.signal == NOISY for score in self.scores)
+
+    @property
+    def signals(self) -> list[str]:
+        """Signals in the order of evaluation, the noisy mixture first."""
+        return list(dict.fromkeys(score.signal for score in self.scores))
+
+    @property
+    def conditions(self) -> list[str]:
+        """Conditions in the order of the list."""
+        return list(dict.fromkeys(score.condition for score in self.scores))
+
+    @property
+    def failures(self) -> int:
+        """Scored signals, the noisy ones included, with an undefined metric."""
+        return sum(score.failed for score in self.scores)
+
+    def overall(self, signal: str = "true") -> Group:
+        """All clips as one signal. Raises ValueError when that signal was not evaluated."""
+        chosen = [score for score in self.scores if score.signal == signal]
+        if not chosen:
+            raise ValueError(f"signal '{signal}' was not evaluated")
+        return _group("all", chosen)
+
+    def by_condition(self) -> list[Group]:
+        """One group a condition and signal."""
+        return self._groups(self.conditions, "condition")
+
+    def by_snr(self) -> list[Group]:
+        """One group a bin of input SNR and signal, lowest first."""
+        ordered = sorted(self.scores, key=lambda score: score.snr_db)
+        return self._groups(list(dict.fromkeys(score.snr_bin for score in ordered)), "snr_bin")
+
+    def difference(self, signal: str, other: str, metric: str = "si_snri", condition: str | None = None) -> Mean:
+        """Mean of `signal` minus `other` clip by clip, e.g. true lips minus none: surer than two means apart."""
+        first, second = (
+            [getattr(s, metric) for s in self.scores if s.signal == name and condition in (None, s.condition)]
+            for name in (signal, other)
+        )
+        return Mean.of(a - b for a, b in zip(first, second, strict=True))
+
+    def text(self) -> str:
+        """Readable tables: overall, by condition, by SNR; the noisy figures beside the enhanced ones."""
+        title = f"{self.model}: {self.clips} mixtures, {self.failures} failures (undefined metrics, left out of means)"
+        tables = [[self.overall(signal) for signal in self.signals], self.by_condition(), self.by_snr()]
+        return "\n\n".join([title, *(_table(groups) for groups in tables)])
+
+    def to_json(self) -> str:
+        """The report as JSON; undefined metrics become "nan", those not asked for null."""
+        content = asdict(self)
+        for score in content["scores"]:
+            score.update({name: "nan" for name, value in score.items() if value != value})
+        return json.dumps(content, indent=1)
+
+    def save(self, path: str | Path) -> None:
+        """Write `to_json()` in one step."""
+        temporary = Path(f"{path}.tmp")
+        temporary.write_text(self.to_json())
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> EvaluationReport:
+        """Read what `save` wrote. Raises UserError when the file is missing or damaged."""
+        if not Path(path).is_file():
+            raise UserError(f"{path}: no evaluation there; `ofa-avse evaluate` writes one")
+        try:
+            content = json.loads(Path(path).read_text())
+            scores = tuple(
+                ClipScore(**{name: math.nan if value == "nan" else value for name, value in score.items()})
+                for score in content["scores"]
+            )
+            return cls(content["model"], content["list_hash"], scores)
+        except (ValueError, KeyError, TypeError) as error:
+            raise UserError(f"{path}: damaged evaluation ({error}); run `ofa-avse evaluate` again") from None
+
+    def _groups(self, names: list[str], key: str) -> list[Group]:
+        groups = []
+        for name in names:
+            for signal in self.signals:
+                groups.append(_group(name, [s for s in self.scores if getattr(s, key) == name and s.signal == signal]))
+        return groups
+
+
+def _group(name: str, scores: Sequence[ClipScore]) -> Group:
+    asked = [metric for metric in METRICS if getattr(scores[0], metric) is not None]
+    return Group(
+        name=name,
+        signal=scores[0].signal,
+        clips=len(scores),
+        failures=sum(score.failed for score in scores),
+        means={metric: Mean.of(getattr(score, metric) for score in scores) for metric in asked},
+    )
+
+
+def _table(groups: Sequence[Group]) -> str:
+    metrics = list(groups[0].means)
+    header = f"{'':18}{'signal':12}{'clips':>6}{'failed':>8}" + "".join(f"{METRICS[m]:>16}" for m in metrics)
+    lines = [header]
+    for index, group in enumerate(groups):
+        name = "" if index and groups[index - 1].name == group.name else group.name
+        figures = "".join(f"{str(group.means[m]):>16}" for m in metrics)
+        lines.append(f"{name:18}{SIGNALS[group.signal]:12}{group.clips:>6}{group.failures:>8}{figures}")
+    return "\n".join(lines)

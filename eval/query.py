@@ -1,0 +1,178 @@
+"""The question put to a quality table: which subnet is best within a budget, and what would the next better one cost?
+
+Called by `eval.quality_table`; the `query` command prints `Answer.text()`. Free of torch.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from numbers import Real
+from typing import TYPE_CHECKING
+
+from eval.machine import fingerprint
+from supernet.errors import UserError
+
+if TYPE_CHECKING:
+    from eval.quality_table import QualityRow, QualityTable
+
+MOST_TIES_NAMED = 3
+
+
+@dataclass(frozen=True)
+class Cost:
+    """How one cost is called, and whether it holds on one machine only."""
+
+    label: str
+    unit: str
+    measured: bool
+
+    def show(self, value: float) -> str:
+        """The value with its unit, three digits: `2.94 M`, `0.19`, `12.4 ms`."""
+        if self.measured:
+            return f"{value:.3g} {self.unit}".strip()
+        for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if value >= scale:
+                return f"{value / scale:.3g} {prefix}"
+        return f"{value:.3g}"
+
+
+COSTS = {
+    "params": Cost("parameters", "", measured=False),
+    "macs": Cost("MACs per second", "", measured=False),
+    "latency_ms": Cost("latency", "ms", measured=True),
+    "rtf": Cost("RTF", "", measured=True),
+    "memory_mb": Cost("memory", "MB", measured=True),
+}
+
+
+@dataclass(frozen=True)
+class NextBetter:
+    """A subnet of higher SI-SNRi than the answer, and the budgets it exceeds: cost name -> how many times the limit."""
+
+    row: QualityRow
+    excess: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The best row within the budgets, with what a reader needs to judge it."""
+
+    row: QualityRow
+    fidelity: str
+    clips: int
+    standard_error: float  # dB, of the row's SI-SNRi
+    next_better: NextBetter | None  # None: nothing in the table is better
+    ties: tuple[QualityRow, ...]  # other rows within the budgets and within one standard error, best first
+
+    def text(self) -> str:
+        """The lines that the `query` command prints."""
+        row = self.row
+        lines = [
+            f"{row.subnet}  SI-SNRi {row.si_snri:.2f} dB +- {self.standard_error:.2f} "
+            f"({self.fidelity}, {self.clips} clips)",
+            f"costs: {_costs(row)}",
+        ]
+        if self.ties:
+            named = ", ".join(f"{tie.subnet} ({tie.si_snri:.2f} dB)" for tie in self.ties[:MOST_TIES_NAMED])
+            more = len(self.ties) - MOST_TIES_NAMED
+            lines.append(f"within one standard error: {named}" + (f" and {more} more" if more > 0 else ""))
+        if self.next_better is None:
+            lines.append("next better: none, this is the best subnet of the table")
+        else:
+            better = self.next_better
+            lines.append(
+                f"next better: {better.row.subnet}  SI-SNRi {better.row.si_snri:.2f} dB, "
+                f"needs {_needs(better.row, better.excess)}"
+            )
+        return "\n".join(lines)
+
+
+def check_budgets(given: dict[str, float | None]) -> dict[str, float]:
+    """The budgets that were given. Raises UserError for one that is no positive finite number."""
+    budgets = {}
+    for cost, limit in given.items():
+        if limit is None:
+            continue
+        if isinstance(limit, bool) or not isinstance(limit, Real) or not 0 < limit < math.inf:
+            raise UserError(f"--max_{cost}: must be a positive finite number, not {limit!r}")
+        budgets[cost] = limit
+    return budgets
+
+
+def check_measured(table: QualityTable, budgets: dict[str, float]) -> None:
+    """Raise UserError where a budget is on a measured cost that does not hold on this machine."""
+    for cost in (cost for cost in budgets if COSTS[cost].measured):
+        if any(math.isnan(getattr(row, cost)) for row in table.rows):
+            raise UserError(
+                f"{table.path}: {COSTS[cost].label} was not measured; run `ofa-avse score` here for --max_{cost}"
+            )
+        here = fingerprint(table.header.threads)
+        if table.header.machine != here:
+            raise UserError(
+                f"{table.path}: {COSTS[cost].label} was measured on '{table.header.machine}', this is '{here}'; "
+                f"run `ofa-avse score` again here for --max_{cost}"
+            )
+
+
+def find_best(table: QualityTable, budgets: dict[str, float]) -> Answer:
+    """The answer within checked budgets. Raises UserError where no row fits."""
+    fitting = sorted((row for row in table.rows if not _excess(row, budgets)), key=_rank)
+    if not fitting:
+        raise UserError(_nothing_fits(table, budgets))
+    best = fitting[0]
+    better = [row for row in table.rows if row.si_snri > best.si_snri]
+    return Answer(
+        row=best,
+        fidelity=table.header.fidelity,
+        clips=table.header.clips,
+        standard_error=best.si_snri_se,
+        next_better=_closest(better, budgets) if better else None,
+        ties=tuple(row for row in fitting[1:] if row.si_snri >= best.si_snri - best.si_snri_se),
+    )
+
+
+def _rank(row: QualityRow) -> tuple:
+    return -row.si_snri, row.macs, row.params, row.subnet
+
+
+def _excess(row: QualityRow, budgets: dict[str, float]) -> dict[str, float]:
+    """Times the limit, for each budget that the row exceeds."""
+    return {c: getattr(row, c) / limit for c, limit in budgets.items() if getattr(row, c) > limit}
+
+
+def _closest(rows: list[QualityRow], budgets: dict[str, float]) -> NextBetter:
+    """Of rows that all exceed a budget, the one whose worst excess is smallest."""
+    row = min(rows, key=lambda row: (max(_excess(row, budgets).values()), _rank(row)))
+    return NextBetter(row, _excess(row, budgets))
+
+
+def _nothing_fits(table: QualityTable, budgets: dict[str, float]) -> str:
+    reasons = []
+    for cost, limit in budgets.items():
+        cheapest = min(table.rows, key=lambda row: (getattr(row, cost), _rank(row)))
+        least = getattr(cheapest, cost)
+        if least > limit:
+            reasons.append(
+                f"--max_{cost} {COSTS[cost].show(limit)} is under the least there is, "
+                f"{COSTS[cost].show(least)} of {cheapest.subnet}"
+            )
+    if not reasons:
+        closest = _closest(list(table.rows), budgets)
+        reasons.append(
+            f"each budget can be met, but not all at once; closest is {closest.row.subnet}, "
+            f"which needs {_needs(closest.row, closest.excess)}"
+        )
+    return f"{table.path}: no subnet fits; " + "; ".join(reasons)
+
+
+def _needs(row: QualityRow, excess: dict[str, float]) -> str:
+    return ", ".join(
+        f"{COSTS[cost].show(getattr(row, cost))} {COSTS[cost].label} ({times:.2f} x the budget)"
+        for cost, times in excess.items()
+    )
+
+
+def _costs(row: QualityRow) -> str:
+    known = {cost: getattr(row, cost) for cost in COSTS if not math.isnan(getattr(row, cost))}
+    return ", ".join(f"{COSTS[cost].show(value)} {COSTS[cost].label}" for cost, value in known.items())

@@ -1,0 +1,132 @@
+"""SI-SNRi of one network, or of all 324 subnets with shared weights. Called by the command line and the controller.
+
+Scoring all subnets shares what subnets have in common: the lip trunk runs once for each clip, and one pass at R = 4
+yields the R = 2 and R = 3 subnets as its shallow exits, so 324 subnets cost 108 passes.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from supernet.checkpoint import identity_hash, weights_hash
+from supernet.data.mixtures import Batch, FixedMixtures
+from supernet.losses import si_snr
+from supernet.model import AVConvTasNet
+from supernet.space import AXES, SearchSpace, Subnet
+
+METRIC_VERSION = 1  # raise when a score of the same network on the same list would change
+CLIPS_AT_ONCE = 8  # a batch whose activations stay in the processor's cache
+DEEPEST = AXES["repeats"][-1]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """SI-SNRi of each clip of a list, dB, with the clip's condition."""
+
+    si_snri: np.ndarray  # (clips,)
+    conditions: tuple[str, ...]
+
+    @property
+    def mean(self) -> float:
+        return float(self.si_snri.mean())
+
+    @property
+    def standard_error(self) -> float:
+        return standard_error(self.si_snri)
+
+    def by_condition(self) -> dict[str, float]:
+        """Mean SI-SNRi of each condition, in the order of the list."""
+        kinds = np.array(self.conditions)
+        return {kind: float(self.si_snri[kinds == kind].mean()) for kind in dict.fromkeys(self.conditions)}
+
+
+def standard_error(values: np.ndarray) -> float:
+    """Standard error of the mean; 0 for a single value."""
+    return float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else 0.0
+
+
+class Prepared:
+    """A fixed list as tensors, mixed once; with the lip features of one network when `of` has been called."""
+
+    def __init__(self, fixed: FixedMixtures, device: torch.device | str = "cpu") -> None:
+        self.fixed = fixed
+        chunks = [range(i, min(i + CLIPS_AT_ONCE, len(fixed))) for i in range(0, len(fixed), CLIPS_AT_ONCE)]
+        self.batches: list[Batch] = [fixed.batch(chunk).to(device) for chunk in chunks]
+        self.noisy = [si_snr(batch.mixture, batch.clean) for batch in self.batches]
+
+    def features(self, network: AVConvTasNet) -> list[Tensor]:
+        """Lip features of each batch: the same for every subnet."""
+        return [network.lip_features(batch.lips) for batch in self.batches]
+
+
+@torch.inference_mode()
+def validate(network: AVConvTasNet, prepared: Prepared) -> Scores:
+    """SI-SNRi of `network` as it is built, on a prepared list, with lips."""
+    values = _exits(network, prepared, prepared.features(network), network.subnet, (network.subnet.repeats,))
+    return Scores(values[network.subnet.repeats], tuple(prepared.fixed.conditions))
+
+
+def score_all(
+    network: AVConvTasNet, prepared: Prepared, space: SearchSpace, partial: Path | None = None
+) -> Iterator[tuple[Subnet, Scores]]:
+    """Score every subnet of `space` with the shared weights of `network`, in the order of the space.
+
+    With `partial`, each pass is appended to that file as it ends, and a killed run goes on from there.
+    """
+    conditions = tuple(prepared.fixed.conditions)
+    identity = identity_hash(
+        {"weights": weights_hash(network), "list": prepared.fixed.hash, "corpus": prepared.fixed.corpus.hash}
+    )
+    known = _read_partial(partial, identity) if partial else {}
+    passes = [subnet for subnet in space if subnet.repeats == DEEPEST]
+    with torch.inference_mode():
+        features = prepared.features(network)
+        for deepest in tqdm(passes, desc="scoring", unit="pass", mininterval=1):
+            if deepest in known:
+                continue
+            for repeats, values in _exits(network, prepared, features, deepest, AXES["repeats"]).items():
+                known[replace(deepest, repeats=repeats)] = values
+            if partial:
+                _append(partial, identity, {s: known[s] for s in (replace(deepest, repeats=r) for r in AXES["repeats"])})
+    for subnet in space:
+        yield subnet, Scores(known[subnet], conditions)
+
+
+def _exits(
+    network: AVConvTasNet, prepared: Prepared, features: list[Tensor], subnet: Subnet, exits: tuple[int, ...]
+) -> dict[int, np.ndarray]:
+    """SI-SNRi of each clip after each exit of one pass: {repeats: (clips,)}."""
+    parts: dict[int, list[Tensor]] = {repeats: [] for repeats in exits}
+    for batch, noisy, lips in zip(prepared.batches, prepared.noisy, features, strict=True):
+        estimates = network.estimates(batch.mixture, lips, subnet, exits)
+        for repeats, estimate in zip(exits, estimates, strict=True):
+            parts[repeats].append(si_snr(estimate, batch.clean) - noisy)
+    return {repeats: torch.cat(values).double().cpu().numpy() for repeats, values in parts.items()}
+
+
+def _append(path: Path, identity: str, scores: dict[Subnet, np.ndarray]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    row = {"identity": identity, "scores": {str(subnet): values.tolist() for subnet, values in scores.items()}}
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
+def _read_partial(path: Path, identity: str) -> dict[Subnet, np.ndarray]:
+    """Scores of earlier passes with the same weights and list; a line that a kill cut short is left out."""
+    known = {}
+    for line in path.read_text().splitlines() if path.is_file() else []:
+        try:
+            row = json.loads(line)
+        except ValueError:
+            continue
+        if row["identity"] == identity:
+            known |= {Subnet.parse(name): np.array(values) for name, values in row["scores"].items()}
+    return known

@@ -1,0 +1,123 @@
+"""Makes the quality table of all 324 subnets: scores with shared weights, exact costs, costs measured here, and PESQ,
+STOI and ESTOI where they are asked for. Called by the `score` stage.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from eval.costs import macs, parameters
+from eval.evaluation import perceptual_scores
+from eval.machine import fingerprint
+from eval.measure import Measured, measure
+from eval.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.scoring import Prepared, Scores, score_all
+from supernet.checkpoint import identity_hash, weights_hash
+from supernet.extraction import extract
+from supernet.model import AVConvTasNet
+from supernet.space import PAPER_WINNER, SearchSpace, Subnet
+
+
+AT_ONCE = 32  # subnets whose estimates wait in memory for PESQ
+
+
+@dataclass
+class ScoringSettings:
+    """How the quality table is made.
+
+    Args:
+        perceptual: for which subnets PESQ, STOI and ESTOI are computed: `none`, the `pareto` set with largest,
+            smallest and the paper's winner, or `all` (14 minutes for 64 clips on one core).
+        seconds: length of the clip on which latency is measured.
+        repeats: timed runs of each subnet, of which the median counts.
+        threads: threads while measuring.
+    """
+
+    perceptual: Literal["none", "pareto", "all"] = "pareto"
+    seconds: float = 1.0
+    repeats: int = 3
+    threads: int = 1
+
+
+def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettings, path: Path) -> QualityTable:
+    """Write the table of `supernet` to `path`; one that is there and belongs to the same inputs is kept.
+
+    A killed run goes on from `<path>.partial`, where each pass of the supernet leaves its scores.
+    """
+    header = QualityHeader(
+        fidelity="shared",
+        clips=len(prepared.fixed),
+        width=supernet.width,
+        causal=supernet.causal,
+        norm=supernet.norm,
+        machine=fingerprint(settings.threads),
+        threads=settings.threads,
+        seconds=settings.seconds,
+        data_hash=identity_hash({"corpus": prepared.fixed.corpus.hash, "list": prepared.fixed.hash})[:16],
+        weights_hash=weights_hash(supernet),
+    )
+    if path.is_file():
+        table = QualityTable.load(path)
+        if table.header == header and _perceptual_subnets(table, settings) <= _computed(table):
+            return table
+    space = SearchSpace(supernet.width)
+    scores = dict(score_all(supernet, prepared, space, path.with_name(path.name + ".partial")))
+    rows = []
+    for subnet in tqdm(space, desc="latency and memory", unit="subnet", mininterval=1):
+        measured = measure(extract(supernet, subnet), settings.seconds, settings.threads, settings.repeats)
+        rows.append(_row(subnet, scores[subnet], measured, supernet.width))
+    table = QualityTable(header, rows)
+    means = _perceptual_means(supernet, prepared, sorted(_perceptual_subnets(table, settings)))
+    QualityTable(header, [replace(row, **means.get(row.subnet, {})) for row in rows]).save(path)
+    return QualityTable.load(path)
+
+
+def _row(subnet: Subnet, scores: Scores, measured: Measured, width: float) -> QualityRow:
+    return QualityRow(
+        subnet=subnet,
+        params=parameters(subnet, width),
+        macs=macs(subnet, width),
+        si_snri=scores.mean,
+        si_snri_se=scores.standard_error,
+        rtf=measured.rtf,
+        latency_ms=measured.latency_ms,
+        memory_mb=measured.memory_mb,
+        by_condition=scores.by_condition(),
+    )
+
+
+@torch.inference_mode()
+def _perceptual_means(
+    supernet: AVConvTasNet, prepared: Prepared, subnets: list[Subnet]
+) -> dict[Subnet, dict[str, float]]:
+    """Mean PESQ, STOI and ESTOI of each subnet over the clips where they are defined."""
+    means = {}
+    for some in (subnets[i : i + AT_ONCE] for i in range(0, len(subnets), AT_ONCE)):
+        pairs = []
+        for subnet in some:
+            for batch, features in zip(prepared.batches, prepared.features(supernet), strict=True):
+                (estimates,) = supernet.estimates(batch.mixture, features, subnet, (subnet.repeats,))
+                pairs += list(zip(estimates.cpu().numpy(), batch.clean.cpu().numpy(), strict=True))
+        scores = np.array(perceptual_scores(pairs)).reshape(len(some), -1, 3)
+        for subnet, values in zip(some, np.nanmean(scores, axis=1), strict=True):
+            means[subnet] = dict(zip(("pesq", "stoi", "estoi"), map(float, values), strict=True))
+    return means
+
+
+def _perceptual_subnets(table: QualityTable, settings: ScoringSettings) -> set[Subnet]:
+    if settings.perceptual == "none":
+        return set()
+    if settings.perceptual == "all":
+        return {row.subnet for row in table.rows}
+    front = {row.subnet for cost in ("params", "rtf") for row in table.pareto(cost)}
+    return front | {SearchSpace.largest, SearchSpace.smallest, PAPER_WINNER}
+
+
+def _computed(table: QualityTable) -> set[Subnet]:
+    return {row.subnet for row in table.rows if row.pesq == row.pesq}  # NaN differs from itself

@@ -1,0 +1,96 @@
+"""Weights on disk: safetensors, never pickle; written beside and renamed, so a kill leaves the old or the new file."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from supernet.errors import UserError
+from supernet.model import AVConvTasNet
+from supernet.space import Subnet
+from supernet.timing import SAMPLE_RATE
+
+
+def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
+    """Call `write` on a temporary file beside `path`, then rename it into place."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.partial")
+    write(temporary)
+    os.replace(temporary, path)
+
+
+def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
+    """Save tensors with a JSON header, atomically."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    write_atomically(path, lambda temporary: save_file(contiguous, temporary, {"header": json.dumps(header)}))
+
+
+def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """The tensors and header of a file that `write_tensors` made as a `kind`; UserError when it is anything else."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; give a {kind} made by this program")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("header", "{}"))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}
+    except (SafetensorError, OSError, ValueError) as error:
+        raise UserError(f"{path}: not a readable safetensors file ({error}); make it again") from error
+    if header.get("kind") != kind:
+        raise UserError(f"{path}: holds no {kind} of this program (kind: {header.get('kind')})")
+    return tensors, header
+
+
+def save(network: AVConvTasNet, path: str | Path, **notes: Any) -> None:
+    """Write a network so that `load` rebuilds it: shape, width, causality, norm and sample rate are inside.
+
+    `notes` are JSON values kept in the header, such as how it was trained.
+    """
+    header = {
+        "kind": "network",
+        "subnet": str(network.subnet),
+        "width": network.width,
+        "causal": network.causal,
+        "norm": network.norm,
+        "sample_rate": SAMPLE_RATE,
+        "notes": notes,
+    }
+    write_tensors(Path(path), network.state_dict(), header)
+
+
+def load(path: str | Path) -> AVConvTasNet:
+    """The network that `save` wrote, ready to run. Raises UserError naming the file when it holds none."""
+    tensors, header = read_tensors(Path(path), "network")
+    network = AVConvTasNet(Subnet.parse(header["subnet"]), header["width"], header["causal"], header["norm"])
+    try:
+        network.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise UserError(f"{path}: its weights do not fit the shape in its header; make it again") from error
+    return network.eval()
+
+
+def read_notes(path: str | Path) -> dict[str, Any]:
+    """The notes that were saved with a network."""
+    return read_tensors(Path(path), "network")[1]["notes"]
+
+
+def weights_hash(network: nn.Module) -> str:
+    """A short hash of every weight, for the identity of what was computed from them."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(network.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()[:16]
+
+
+def identity_hash(identity: dict[str, Any]) -> str:
+    """Hash of canonical JSON: equal dictionaries, in whatever order, have equal hashes."""
+    text = json.dumps(identity, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,84 @@
+"""From settings to a corpus on disk: clips, manifest and fixed lists. Called by every command that needs data."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from tqdm import tqdm
+
+from supernet.data import grid, synthetic
+from supernet.data.drawing import Drawing
+from supernet.data.manifest import LISTS, MANIFEST, Clip, Corpus, Split, write_lines
+from supernet.data.settings import DataSettings, whole_frames
+from supernet.errors import UserError
+
+SETTINGS = "settings.json"
+UNUSED = {  # settings that do not change what a corpus holds
+    "grid": ("folder", "workers", "synthetic"),
+    "synthetic": ("folder", "workers", "root", "speech", "noise"),
+}
+STREAMS = {"val": 1, "test": 2, "test_other": 3}  # of random numbers, one a list
+
+
+def build(settings: DataSettings, folder: Path | str) -> Corpus:
+    """The corpus that `settings` describe, in `folder`: made, finished or, when it is there, opened.
+
+    Lists: `val` and `test`; for real recordings `test` holds the kept clips of the test speaker, and `test_other`
+    the speakers held out of training, if any. Raises UserError when the folder holds a corpus of other settings.
+    """
+    folder = Path(folder)
+    _claim(folder, settings)
+    if (folder / MANIFEST).is_file():
+        return Corpus.open(folder)
+    if settings.corpus == "grid":
+        clips = grid.prepare(folder, settings)
+    else:
+        clips = synthetic.synthesize(folder, settings.synthetic)
+    corpus, frames = Corpus(folder, clips), whole_frames(settings.list_seconds, "data.list_seconds")
+    short = sum(clip.frames < frames for clip in corpus.select("talker"))
+    if short:
+        tqdm.write(f"{short} talker clips are shorter than data.list_seconds: in the lists they are no targets")
+    for name, split, targets, items in _lists(corpus, settings):
+        drawing = Drawing(corpus, settings, split, frames, targets)
+        specs = drawing.specs(items, (settings.seed, STREAMS[name]))
+        write_lines(folder / LISTS / f"{name}.jsonl", map(asdict, specs))
+    return Corpus.write(folder, clips)
+
+
+def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Sequence[Clip], int]]:
+    """Name, split, targets and number of mixtures of each list."""
+    val, test = corpus.select("talker", "val"), corpus.select("talker", "test")
+    if settings.corpus == "synthetic":
+        return [("val", "val", val, settings.val_items), ("test", "test", test, settings.test_items)]
+    own = [clip for clip in test if clip.speaker == settings.test_speaker]
+    others = [clip for clip in test if clip.speaker != settings.test_speaker]
+    lists = [("val", "val", val, settings.val_items), ("test", "test", own, settings.test_items)]
+    return lists + ([("test_other", "test", others, settings.other_items)] if others else [])
+
+
+def _claim(folder: Path, settings: DataSettings) -> None:
+    """Note the settings in the folder, or compare them with those of the clips that are there."""
+    wanted = {key: value for key, value in asdict(settings).items() if key not in UNUSED[settings.corpus]}
+    wanted = json.loads(json.dumps(wanted))  # as JSON gives them back
+    wanted.get("synthetic", {}).pop("workers", None)
+    path = folder / SETTINGS
+    if not (path.is_file() and any(folder.glob("audio/*"))):
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{SETTINGS}.{os.getpid()}")
+        temporary.write_text(json.dumps(wanted, indent=2) + "\n")
+        os.replace(temporary, path)
+        return
+    try:
+        there = json.loads(path.read_text())
+    except ValueError as error:
+        raise UserError(f"{path}: cannot be read ({error}); delete the folder and prepare it again")
+    if there != wanted:
+        keys = sorted(key for key in wanted if there.get(key) != wanted[key])
+        raise UserError(
+            f"{folder}: holds a corpus made with other settings (data.{', data.'.join(keys)}); "
+            "use another folder or delete it"
+        )

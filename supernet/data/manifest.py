@@ -1,0 +1,159 @@
+"""The corpus on disk: one folder with a manifest, 16-bit audio, lip regions and fixed lists of mixtures.
+
+Written by `supernet.data.corpora`, read by `supernet.data.mixtures` and by whoever looks at single clips. The folder:
+
+    manifest.jsonl     one Clip a line; written last, so a folder that has it is complete
+    audio/<id>.wav     16 kHz mono 16-bit
+    lips/<id>.npy      uint8 (frames, 96, 96)
+    lists/<name>.jsonl one MixtureSpec a line
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from scipy.io import wavfile
+
+from supernet.errors import UserError
+from supernet.timing import SAMPLE_RATE
+
+Role = Literal["talker", "speech", "noise"]
+Split = Literal["train", "val", "test"]
+
+MANIFEST = "manifest.jsonl"
+LISTS = "lists"
+OPEN_FILES = 4096  # memory maps kept: far below the kernel's 65,530 a process
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One recording. `talker` has audio and lips, `speech` audio only, `noise` has a category and no speaker."""
+
+    id: str
+    role: Role
+    split: Split
+    speaker: str  # "" for noise
+    category: str  # kind of noise, "" otherwise
+    audio: str  # path below the corpus folder
+    lips: str  # path below the corpus folder, "" without lips
+    samples: int  # at 16 kHz
+    frames: int  # whole video frames, at 25 fps
+    source: str  # where it came from: a file, or the settings of a synthetic voice
+
+
+class Corpus:
+    """Clips in a folder. Audio and lips are memory-mapped: reading an excerpt costs its own bytes only."""
+
+    def __init__(self, folder: Path | str, clips: Iterable[Clip]) -> None:
+        self.folder = Path(folder)
+        self.clips = tuple(clips)
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Corpus:
+        """Raises UserError when the folder holds no manifest, or one that cannot be read."""
+        path = Path(folder) / MANIFEST
+        if not path.is_file():
+            raise UserError(f"{path}: not found; prepare the corpus first (`ofa-avse data`) or correct the folder")
+        clips = []
+        for number, line in enumerate(path.read_text().splitlines(), start=1):
+            try:
+                clips.append(Clip(**json.loads(line)))
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{path}: line {number} is no clip ({error}); delete the folder and prepare it again")
+        if not clips:
+            raise UserError(f"{path}: holds no clip; delete the folder and prepare it again")
+        return cls(folder, clips)
+
+    @classmethod
+    def write(cls, folder: Path | str, clips: Iterable[Clip]) -> Corpus:
+        """Write the manifest atomically, and return the corpus."""
+        corpus = cls(folder, clips)
+        write_lines(corpus.folder / MANIFEST, (asdict(clip) for clip in corpus.clips))
+        return corpus
+
+    @cached_property
+    def _by_id(self) -> dict[str, Clip]:
+        return {clip.id: clip for clip in self.clips}
+
+    def clip(self, clip_id: str) -> Clip:
+        """Raises UserError when the manifest has no such clip."""
+        try:
+            return self._by_id[clip_id]
+        except KeyError:
+            raise UserError(f"{self.folder / MANIFEST}: has no clip '{clip_id}'; the list belongs to another corpus")
+
+    def select(self, role: Role | None = None, split: Split | None = None) -> list[Clip]:
+        return [c for c in self.clips if role in (None, c.role) and split in (None, c.split)]
+
+    def audio(self, clip: Clip, start: int = 0, samples: int | None = None) -> np.ndarray:
+        """Excerpt from sample `start`, float32 (samples,) in [-1, 1); to the end when `samples` is None."""
+        stop = clip.samples if samples is None else start + samples
+        _check_range(clip, start, stop, clip.samples, "samples")
+        return _map_wave(self.folder / clip.audio)[start:stop].astype(np.float32) / 32768
+
+    def lips(self, clip: Clip, start: int = 0, frames: int | None = None) -> np.ndarray:
+        """Excerpt from video frame `start`, uint8 (frames, 96, 96), a read-only view of the file."""
+        stop = clip.frames if frames is None else start + frames
+        _check_range(clip, start, stop, clip.frames, "frames")
+        return _map_lips(self.folder / clip.lips)[start:stop]
+
+    def level(self, clip: Clip) -> float:
+        """RMS of the whole clip, in [0, 1]."""
+        return _level(self.folder / clip.audio)
+
+    @property
+    def hash(self) -> str:
+        """sha256 over the manifest and all lists: what an evaluation on this corpus depends on."""
+        digest = hashlib.sha256((self.folder / MANIFEST).read_bytes())
+        for path in sorted((self.folder / LISTS).glob("*.jsonl")):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
+        return digest.hexdigest()
+
+
+def write_lines(path: Path, rows: Iterable[dict]) -> None:
+    """Write a JSON-lines file atomically: it is there completely, or as it was before."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    temporary.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
+    os.replace(temporary, path)
+
+
+def _check_range(clip: Clip, start: int, stop: int, length: int, unit: str) -> None:
+    if not 0 <= start <= stop <= length:
+        raise UserError(f"clip '{clip.id}': has {length} {unit}, {start} to {stop} were asked for; rebuild the list")
+
+
+@lru_cache(maxsize=OPEN_FILES)
+def _map_wave(path: Path) -> np.ndarray:
+    """int16 (samples,)"""
+    try:
+        rate, wave = wavfile.read(path, mmap=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); delete the corpus folder and prepare it again")
+    if (rate, wave.dtype, wave.ndim) != (SAMPLE_RATE, np.int16, 1):
+        raise UserError(f"{path}: must be 16 kHz mono 16-bit; delete the corpus folder and prepare it again")
+    return wave
+
+
+@lru_cache(maxsize=OPEN_FILES)
+def _map_lips(path: Path) -> np.ndarray:
+    """uint8 (frames, 96, 96)"""
+    try:
+        return np.load(path, mmap_mode="r")
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); delete the corpus folder and prepare it again")
+
+
+@lru_cache(maxsize=None)
+def _level(path: Path) -> float:
+    wave = _map_wave(path).astype(np.float32)
+    return float(np.sqrt(np.mean(wave**2))) / 32768

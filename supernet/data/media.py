@@ -1,0 +1,125 @@
+"""Reading what people have: any audio file, any video, onto the grid of 16 kHz and 25 frames a second.
+
+Used by `supernet.data.grid` and `supernet.data.lips` to prepare corpora, and by `supernet.deploy` to enhance a file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+import torch
+from av.video.reformatter import VideoReformatter
+from torchaudio.functional import resample
+
+from supernet.errors import UserError
+from supernet.timing import FRAME_RATE, SAMPLE_RATE
+
+AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff")
+VIDEO_SUFFIXES = (".mp4", ".mpg", ".mpeg", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+BLOCK = 1 << 20  # samples read at a time, so that only the mono signal is held whole
+
+
+def read_audio(path: Path | str) -> np.ndarray:
+    """The sound of an audio or video file: 16 kHz, the mean of its channels, float32 (samples,).
+
+    Raises UserError when the file is missing, is neither audio nor video, has no audio track, is empty, or holds
+    values that are not finite.
+    """
+    path = Path(path)
+    _require(path)
+    wave, rate = _read_sound_file(path) if path.suffix.lower() in AUDIO_SUFFIXES else _read_track(path)
+    if not len(wave):
+        raise UserError(f"{path}: holds no sound at all; replace the file")
+    if not np.isfinite(wave).all():
+        second = np.flatnonzero(~np.isfinite(wave))[0] / rate
+        raise UserError(f"{path}: sample at {second:.2f} s is NaN or infinite; repair or replace the file")
+    return resample(torch.from_numpy(wave), rate, SAMPLE_RATE).numpy()
+
+
+def read_frames(path: Path | str) -> Iterator[np.ndarray]:
+    """The pictures of a video at 25 frames a second, one at a time: grey, uint8 (height, width).
+
+    Frame n is the picture on the screen at (n + 0.5) / 25 s by the file's own time stamps, so that 24, 29.97, 30
+    and 50 frames a second keep pace with the sound. Time starts with the sound, or with the first picture of a
+    silent film; a picture that comes late stands from the beginning.
+
+    Raises UserError when the file is missing, is no video, has no video track, or breaks off.
+    """
+    path = Path(path)
+    _require(path)
+    with _container(path) as container:
+        if not container.streams.video:
+            raise UserError(f"{path}: has no video track; give a file with pictures")
+        stream = container.streams.video[0]
+        shown, index, end = None, 0, None
+        origin = _start(container.streams.audio[0]) if container.streams.audio else None
+        grey = VideoReformatter()
+        for frame in container.decode(stream):
+            start = frame.pts * frame.time_base
+            origin = start if origin is None else origin
+            while shown is not None and origin + _middle(index) < start:
+                yield shown
+                index += 1
+            shown, end = grey.reformat(frame, format="gray").to_ndarray(), start + _duration(frame, stream)
+        if shown is None:
+            raise UserError(f"{path}: its video track holds no picture; replace the file")
+        while origin + _middle(index) < end:
+            yield shown
+            index += 1
+
+
+def _middle(index: int) -> Fraction:
+    return Fraction(2 * index + 1, 2 * FRAME_RATE)
+
+
+def _start(stream: av.stream.Stream) -> Fraction:
+    return (stream.start_time or 0) * stream.time_base
+
+
+def _duration(frame: av.VideoFrame, stream: av.VideoStream) -> Fraction:
+    if frame.duration:
+        return frame.duration * frame.time_base
+    return 1 / (stream.average_rate or Fraction(FRAME_RATE))
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise UserError(f"{path}: no such file; correct the path")
+
+
+def _read_sound_file(path: Path) -> tuple[np.ndarray, int]:
+    """float32 (samples,) and its sample rate."""
+    try:
+        with soundfile.SoundFile(path) as file:
+            blocks = [block.mean(axis=1) for block in file.blocks(BLOCK, dtype="float32", always_2d=True)]
+            return np.concatenate(blocks or [np.zeros(0, np.float32)]), file.samplerate
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{path}: cannot be read as audio ({error.error_string}); replace the file")
+
+
+def _read_track(path: Path) -> tuple[np.ndarray, int]:
+    """The first audio track of a container, float32 (samples,), and its sample rate."""
+    with _container(path) as container:
+        if not container.streams.audio:
+            raise UserError(f"{path}: has no audio track; give a file with sound")
+        stream = container.streams.audio[0]
+        planar = av.AudioResampler(format="fltp")
+        blocks = [np.zeros(0, np.float32)]
+        for frame in container.decode(stream):
+            blocks += [block.to_ndarray().mean(axis=0) for block in planar.resample(frame)]
+        return np.concatenate(blocks), stream.rate
+
+
+@contextmanager
+def _container(path: Path) -> Iterator[av.container.InputContainer]:
+    try:
+        with av.open(str(path)) as container:
+            yield container
+    except av.FFmpegError as error:
+        raise UserError(f"{path}: cannot be read as video or audio ({error.strerror}); replace the file")

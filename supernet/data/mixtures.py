@@ -1,0 +1,215 @@
+"""Mixing: from a MixtureSpec to audio and lips, random batches for training, fixed lists for validation and test.
+
+Used by `supernet.training`, `eval.scoring` and the commands that evaluate.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from supernet.data.drawing import Drawing, MixtureSpec
+from supernet.data.manifest import LISTS, Corpus
+from supernet.data.noise import GENERATED
+from supernet.data.rooms import reverberate
+from supernet.data.settings import DataSettings, whole_frames
+from supernet.errors import UserError
+from supernet.timing import SAMPLES_PER_FRAME
+
+LIP_SIZE = 88  # the network's input, cut from the corpus's 96 x 96
+MARGIN = 8  # 96 - 88
+FULL_SCALE = 0.99  # loudest sample of a mixture
+
+
+@dataclass(frozen=True)
+class Example:
+    """One mixture: `mixture` and `clean` float32 (samples,), `lips` uint8 (frames, 96, 96)."""
+
+    mixture: np.ndarray
+    clean: np.ndarray
+    lips: np.ndarray
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Mixtures of equal length; lips are zeros where `lips_present` is False."""
+
+    mixture: torch.Tensor  # float32 (batch, samples)
+    clean: torch.Tensor  # float32 (batch, samples)
+    lips: torch.Tensor  # uint8 (batch, frames, 88, 88)
+    lips_present: torch.Tensor  # bool (batch,)
+
+    def to(self, device: torch.device | str) -> Batch:
+        return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
+
+
+def realise(corpus: Corpus, spec: MixtureSpec) -> Example:
+    """Make the mixture that `spec` describes.
+
+    The SNR is the ratio of the plain powers of target and masker over the whole excerpt, both as heard in the
+    room. The clean signal is the target's direct path: the dry recording, also under reverberation. A mixture
+    that would clip is scaled down, its clean signal with it.
+    """
+    target, samples = corpus.clip(spec.target), spec.frames * SAMPLES_PER_FRAME
+    clean = corpus.audio(target, spec.start * SAMPLES_PER_FRAME, samples)
+    if spec.condition in GENERATED:
+        sources = [GENERATED[spec.condition](np.random.default_rng(spec.noise_seed), samples)]
+    else:
+        sources = [_cyclic(corpus, clip_id, start, samples) for clip_id, start in spec.maskers]
+    sources = [source / _rms(source, spec) for source in sources]  # the talkers of babble are equally loud
+
+    heard = clean
+    if spec.room is not None:
+        heard = reverberate(clean, spec.room, place=0)
+        sources = [reverberate(source, spec.room, place) for place, source in enumerate(sources, start=1)]
+    masker = np.sum(sources, axis=0)
+    masker *= _rms(heard, spec) / _rms(masker, spec) * 10 ** (-spec.snr_db / 20)
+
+    mixture = heard + masker
+    scale = min(1.0, FULL_SCALE / float(np.abs(mixture).max()))
+    lips = corpus.lips(target, spec.start, spec.frames)
+    return Example((mixture * scale).astype(np.float32), (clean * scale).astype(np.float32), lips)
+
+
+class TrainingMixtures:
+    """Random mixtures of the training split. A batch is a pure function of (seed, step).
+
+    Args:
+        clip_seconds: length of an excerpt, a multiple of 0.04 s.
+        lip_dropout: share of the examples that come without lips.
+    """
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        settings: DataSettings,
+        batch_size: int,
+        clip_seconds: float,
+        lip_dropout: float,
+        seed: int,
+    ) -> None:
+        self.corpus, self.batch_size, self.lip_dropout, self.seed = corpus, batch_size, lip_dropout, seed
+        self.frames = whole_frames(clip_seconds, "clip_seconds")
+        self._drawing = Drawing(corpus, settings, "train", self.frames)
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """JSON values that decide every batch: what a resumed run compares itself with."""
+        return {
+            "corpus": self.corpus.hash,
+            "seed": self.seed,
+            "batch_size": self.batch_size,
+            "frames": self.frames,
+            "lip_dropout": self.lip_dropout,
+            "snr_db": [self._drawing.settings.snr_min, self._drawing.settings.snr_max],
+            "reverberation": self._drawing.settings.reverberation,
+        }
+
+    def batch(self, step: int) -> Batch:
+        """The batch of optimiser step `step`; conditions take turns, so that each has an equal share."""
+        conditions = self._drawing.conditions
+        examples, lips, present = [], [], []
+        for index in range(self.batch_size):
+            generator = np.random.default_rng((self.seed, step, index))
+            condition = conditions[(step * self.batch_size + index) % len(conditions)]
+            example = realise(self.corpus, self._drawing.spec(condition, generator))
+            present.append(generator.random() >= self.lip_dropout)
+            top, left = generator.integers(MARGIN + 1, size=2)
+            cropped = example.lips[:, top : top + LIP_SIZE, left : left + LIP_SIZE]
+            lips.append(cropped[:, :, ::-1] if generator.random() < 0.5 else cropped)
+            examples.append(example)
+        return _collate(examples, lips, present)
+
+
+class FixedMixtures:
+    """A fixed list of mixtures of one length: the same for every model that is scored on it.
+
+    Args:
+        specs: the list, or the name of one of the corpus's lists, such as `val` or `test`.
+    """
+
+    def __init__(self, corpus: Corpus, specs: Sequence[MixtureSpec] | str) -> None:
+        self.corpus = corpus
+        self.specs = read_list(corpus, specs) if isinstance(specs, str) else list(specs)
+        if len({spec.frames for spec in self.specs}) != 1:
+            raise UserError(f"{corpus.folder}: a list needs at least one mixture, and all of the same length")
+
+    def __len__(self) -> int:
+        return len(self.specs)
+
+    @property
+    def conditions(self) -> list[str]:
+        """Condition of each mixture, in the order of the list."""
+        return [spec.condition for spec in self.specs]
+
+    @property
+    def hash(self) -> str:
+        """sha256 of the list; the clips themselves are covered by `Corpus.hash`."""
+        text = json.dumps([asdict(spec) for spec in self.specs], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def batch(self, indices: Sequence[int], lips: Literal["true", "none", "other"] = "true") -> Batch:
+        """The mixtures at `indices`, with their own lips, none, or those of another clip; centre crop."""
+        examples = [realise(self.corpus, self.specs[index]) for index in indices]
+        regions = [example.lips for example in examples]
+        if lips == "other":
+            regions = [self._other_lips(index) for index in indices]
+        centre = slice(MARGIN // 2, MARGIN // 2 + LIP_SIZE)
+        return _collate(examples, [r[:, centre, centre] for r in regions], [lips != "none"] * len(examples))
+
+    def _other_lips(self, index: int) -> np.ndarray:
+        """Lips of the next target of the list that is not heard in this mixture, uint8 (frames, 96, 96)."""
+        spec = self.specs[index]
+        heard = {spec.target, *(clip for clip, _ in spec.maskers)}
+        for other in self.specs[index + 1 :] + self.specs[:index]:
+            if other.target not in heard:
+                return self.corpus.lips(self.corpus.clip(other.target), other.start, other.frames)
+        raise UserError(
+            f"{self.corpus.folder}: every talker clip of this list is heard in one of its mixtures, so no other lips "
+            "are left for it; add recordings"
+        )
+
+
+def read_list(corpus: Corpus, name: str) -> list[MixtureSpec]:
+    """Raises UserError when the corpus has no such list, or one that cannot be read."""
+    path = corpus.folder / LISTS / f"{name}.jsonl"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in path.parent.glob("*.jsonl"))) or "none"
+        raise UserError(f"{path}: not found; the lists of this corpus are: {known}")
+    try:
+        return [MixtureSpec.from_json(json.loads(line)) for line in path.read_text().splitlines()]
+    except (ValueError, TypeError, KeyError) as error:
+        raise UserError(f"{path}: holds a line that is no mixture ({error}); delete the folder and prepare it again")
+
+
+def _cyclic(corpus: Corpus, clip_id: str, start: int, samples: int) -> np.ndarray:
+    """Excerpt of a masker that begins again when it ends, float32 (samples,)."""
+    clip = corpus.clip(clip_id)
+    if start + samples <= clip.samples:
+        return corpus.audio(clip, start, samples)
+    return np.resize(np.roll(corpus.audio(clip), -start), samples)
+
+
+def _rms(wave: np.ndarray, spec: MixtureSpec) -> float:
+    power = float(np.dot(wave, wave)) / len(wave)
+    if power == 0:
+        raise UserError(f"mixture of '{spec.target}' ({spec.condition}): a signal is silent, so it has no SNR")
+    return power**0.5
+
+
+def _collate(examples: Sequence[Example], lips: Sequence[np.ndarray], present: Sequence[bool]) -> Batch:
+    """Stack; `lips` are the cropped regions, uint8 (frames, 88, 88) each."""
+    regions = np.stack(lips)
+    regions[~np.array(present)] = 0
+    return Batch(
+        torch.from_numpy(np.stack([example.mixture for example in examples])),
+        torch.from_numpy(np.stack([example.clean for example in examples])),
+        torch.from_numpy(regions),
+        torch.tensor(present),
+    )

@@ -1,0 +1,98 @@
+"""Enhance a stream of any length in bounded memory: chunks that overlap and fade. Called by `supernet.deploy.enhance`.
+
+The networks look at the whole clip: the non-causal one through its kernels and its global norms, whose statistics a
+cut changes. So chunks are long (the norms settle over seconds), and overlap by a second in which one estimate fades
+into the next. A clip that fits one chunk is enhanced exactly as `network(mixture, lips)` would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+import numpy as np
+import torch
+from torch import nn
+
+from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
+
+OVERLAP = FRAME_RATE  # video frames, one second
+
+
+class LipWindow:
+    """The lips that belong to one chunk, out of a stream of uint8 (88, 88) frames.
+
+    `seen` counts the frames that the stream has given.
+    """
+
+    def __init__(self, stream: Iterator[np.ndarray]) -> None:
+        self.stream, self.seen = stream, 0
+        self._frames: list[np.ndarray] = []
+
+    def show(self, frames: int) -> np.ndarray | None:
+        """uint8 (frames, 88, 88) from where the window stands, or None where video covers less than half of it.
+
+        In a chunk in which the video ends, its last picture stands to the chunk's end.
+        """
+        fresh = list(islice(self.stream, max(0, frames - len(self._frames))))
+        self.seen += len(fresh)
+        self._frames += fresh
+        shown = self._frames[:frames]
+        if 2 * len(shown) < frames:
+            return None
+        return np.stack(shown + [shown[-1]] * (frames - len(shown)))
+
+    def advance(self, frames: int) -> None:
+        """Move the window on by so many frames, no more than were shown."""
+        del self._frames[:frames]
+
+
+def enhance_stream(
+    network: nn.Module, blocks: Iterator[np.ndarray], lips: LipWindow | None, chunk_frames: int
+) -> Iterator[np.ndarray]:
+    """Noisy blocks to enhanced blocks, float32 (samples,) each; in all as many samples as came in.
+
+    Args:
+        network: `network(mixture (1, samples), lips (1, frames, 88, 88) or None)`, on any device.
+        blocks: 16 kHz sound in order, of any lengths.
+        lips: the talker's lips from the first sample on, or None.
+        chunk_frames: length of a chunk in video frames of 640 samples; more than twice `OVERLAP`.
+    """
+    chunk, hop = chunk_frames * SAMPLES_PER_FRAME, (chunk_frames - OVERLAP) * SAMPLES_PER_FRAME
+    fade_in = np.linspace(0, 1, chunk - hop, dtype=np.float32)
+    pending = np.zeros(0, np.float32)
+    tail: np.ndarray | None = None  # of the chunk before, over this chunk's first second
+    more = True
+    while more:
+        pending, more = _fill(pending, blocks, chunk)
+        mixture = pending[:chunk]
+        frames = -(-len(mixture) // SAMPLES_PER_FRAME)
+        estimate = _enhance(network, mixture, None if lips is None else lips.show(frames))
+        if tail is not None:
+            estimate[: len(tail)] = fade_in * estimate[: len(tail)] + (1 - fade_in) * tail
+        if not more:
+            yield estimate
+            return
+        yield estimate[:hop]
+        tail, pending = estimate[hop:], pending[hop:]
+        if lips is not None:
+            lips.advance(chunk_frames - OVERLAP)
+
+
+def _fill(pending: np.ndarray, blocks: Iterator[np.ndarray], chunk: int) -> tuple[np.ndarray, bool]:
+    """Read until `pending` holds more than a chunk or the stream ends, and whether it holds more than a chunk."""
+    parts, size = [pending], len(pending)
+    while size <= chunk and (block := next(blocks, None)) is not None:
+        parts.append(block)
+        size += len(block)
+    return np.concatenate(parts), size > chunk
+
+
+@torch.inference_mode()
+def _enhance(network: nn.Module, mixture: np.ndarray, lips: np.ndarray | None) -> np.ndarray:
+    """(samples,) -> (samples,); the network sees whole video frames, the last one filled up with silence."""
+    device = next(network.parameters()).device
+    padded = np.pad(mixture, (0, -len(mixture) % SAMPLES_PER_FRAME))
+    video = None if lips is None else torch.from_numpy(lips)[None].to(device)
+    estimate = network(torch.from_numpy(padded)[None].to(device), video)
+    return estimate[0, : len(mixture)].float().cpu().numpy()

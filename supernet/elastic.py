@@ -1,0 +1,185 @@
+"""Elastic layers: each parameter names the axes along which it is sliced. Used by supernet.model.
+
+Everything is channels-last, (batch, time, channels): a 1x1 convolution is then one matrix product, and the prefix of
+channels that a subnet uses is one slice of its weight. `active` is the only place where a weight becomes its slice;
+forward, extraction, counting and the zero-gradient test all go through it. The active subnet is an argument
+(`channels`), never state of a module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.autograd import Function
+from torch.autograd.function import once_differentiable
+
+from supernet.space import Channels
+
+Axis = str | int  # a name in Channels, sliced to its prefix; or a fixed size, never sliced
+Norm = Literal["global", "frame"]
+
+
+def size(axis: Axis, channels: Channels) -> int:
+    return axis if isinstance(axis, int) else getattr(channels, axis)
+
+
+def active(parameter: Tensor, axes: tuple[Axis, ...], channels: Channels) -> Tensor:
+    """The prefix of `parameter` that a network of these `channels` uses, contiguous as in the extracted network.
+
+    Contiguity is what makes a slice and its extraction run the same kernels, so that they agree bit for bit.
+    """
+    return parameter[tuple(slice(size(axis, channels)) for axis in axes)].contiguous()
+
+
+class Elastic(nn.Module):
+    """A layer whose parameters each name their axes in `self.axes`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.axes: dict[str, tuple[Axis, ...]] = {}
+
+    def add(self, name: str, axes: tuple[Axis, ...], channels: Channels, fill: float = 0.0) -> nn.Parameter:
+        parameter = nn.Parameter(torch.full([size(axis, channels) for axis in axes], fill))
+        self.axes[name] = axes
+        self.register_parameter(name, parameter)
+        return parameter
+
+    def active(self, name: str, channels: Channels) -> Tensor:
+        return active(getattr(self, name), self.axes[name], channels)
+
+
+def parameter_axes(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, tuple[Axis, ...]]]:
+    """Every parameter of `network` by its full name, with its axes (fixed sizes where it is not elastic)."""
+    for prefix, module in network.named_modules():
+        axes = module.axes if isinstance(module, Elastic) else {}
+        for name, parameter in module.named_parameters(prefix, recurse=False):
+            yield name, parameter, axes.get(name.rpartition(".")[2], tuple(parameter.shape))
+
+
+class Linear(Elastic):
+    """A 1x1 convolution over (batch, time, inputs) -> (batch, time, outputs)."""
+
+    def __init__(self, inputs: Axis, outputs: Axis, channels: Channels) -> None:
+        super().__init__()
+        weight = self.add("weight", (outputs, inputs), channels)
+        bias = self.add("bias", (outputs,), channels)
+        bound = weight.shape[1] ** -0.5
+        nn.init.uniform_(weight, -bound, bound)
+        nn.init.uniform_(bias, -bound, bound)
+
+    def forward(self, x: Tensor, channels: Channels) -> Tensor:
+        return F.linear(x, self.active("weight", channels), self.active("bias", channels))
+
+
+class PReLU(Elastic):
+    """PReLU with one slope for all channels, as in Conv-TasNet."""
+
+    def __init__(self, channels: Channels) -> None:
+        super().__init__()
+        self.add("slope", (1,), channels, fill=0.25)
+
+    def forward(self, x: Tensor) -> Tensor:
+        # Reading the slope would stall a GPU, whose own kernel is fast; a CPU's costs three times this one.
+        return F.prelu(x, self.slope) if x.is_cuda else _SharedSlopePReLU.apply(x, self.slope)
+
+
+class LayerNorm(Elastic):
+    """Normalisation with live statistics and sliced affine weights, so that no subnet needs recalibration.
+
+    `frame`: over the channels of one frame (causal). `global`: over channels and time of the clip (gLN of Conv-TasNet).
+    """
+
+    def __init__(self, axis: Axis, channels: Channels, norm: Norm) -> None:
+        super().__init__()
+        self.norm = norm
+        self.add("weight", (axis,), channels, fill=1.0)
+        self.add("bias", (axis,), channels)
+
+    def forward(self, x: Tensor, channels: Channels) -> Tensor:
+        weight, bias = self.active("weight", channels), self.active("bias", channels)
+        if self.norm == "frame":
+            return F.layer_norm(x, x.shape[-1:], weight, bias)
+        # As an image one pixel high, its memory is recognised as channels-last; one pixel wide, it would be copied.
+        image = x.transpose(1, 2).unsqueeze(2)
+        return F.group_norm(image, 1, weight, bias).squeeze(2).transpose(1, 2)
+
+
+class DepthwiseConv(Elastic):
+    """Dilated depthwise convolution over time: (batch, time, axis) -> the same shape; zero beyond the ends.
+
+    Causal: the taps look back only. Otherwise they are centred.
+    """
+
+    def __init__(self, axis: Axis, channels: Channels, taps: int, dilation: int, causal: bool) -> None:
+        super().__init__()
+        self.offsets = [(k - (taps - 1 if causal else taps // 2)) * dilation for k in range(taps)]
+        weight = self.add("weight", (axis, taps), channels)
+        bias = self.add("bias", (axis,), channels)
+        nn.init.uniform_(weight, -(taps**-0.5), taps**-0.5)
+        nn.init.uniform_(bias, -(taps**-0.5), taps**-0.5)
+
+    def forward(self, x: Tensor, channels: Channels) -> Tensor:
+        weight, bias = self.active("weight", channels), self.active("bias", channels)
+        return _ShiftedSum.apply(x, weight, bias, self.offsets)
+
+
+class _SharedSlopePReLU(Function):
+    """F.prelu with a single slope; its CPU backward would write the slope's gradient out for every element."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(x, slope)
+        return F.leaky_relu(x, slope.item())
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor]:
+        x, slope = ctx.saved_tensors
+        to_slope = torch.dot(grad.reshape(-1), x.clamp(max=0).reshape(-1)).view(1)
+        return torch.ops.aten.leaky_relu_backward(grad, x, slope.item(), False), to_slope
+
+
+class _ShiftedSum(Function):
+    """y[t] = bias + sum_k weight[:, k] x[t + offsets[k]]: the depthwise convolution as shifted products.
+
+    In channels-last memory each shift is a plain offset, which is about twice as fast as the convolution kernels.
+    """
+
+    @staticmethod
+    def forward(ctx, x: Tensor, weight: Tensor, bias: Tensor, offsets: list[int]) -> Tensor:
+        ctx.save_for_backward(x, weight)
+        ctx.offsets = offsets
+        taps = weight.t().contiguous()
+        y = torch.addcmul(bias, x, taps[offsets.index(0)])
+        for offset, tap in zip(offsets, taps, strict=True):
+            if offset and abs(offset) < x.shape[1]:
+                _to(y, offset).addcmul_(_from(x, offset), tap)
+        return y
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, None]:
+        x, weight = ctx.saved_tensors
+        taps = weight.t().contiguous()
+        to_x = grad * taps[ctx.offsets.index(0)]
+        to_taps = torch.zeros_like(taps)
+        for k, offset in enumerate(ctx.offsets):
+            if abs(offset) < x.shape[1]:
+                if offset:
+                    _from(to_x, offset).addcmul_(_to(grad, offset), taps[k])
+                to_taps[k] = (_to(grad, offset) * _from(x, offset)).sum((0, 1))
+        return to_x, to_taps.t(), grad.sum((0, 1)), None
+
+
+def _to(y: Tensor, offset: int) -> Tensor:
+    """The times t of `y` for which t + offset lies inside the clip."""
+    return y[:, max(-offset, 0) : y.shape[1] - max(offset, 0)]
+
+
+def _from(x: Tensor, offset: int) -> Tensor:
+    """The values x[t + offset] for the same times."""
+    return x[:, max(offset, 0) : x.shape[1] - max(-offset, 0)]

@@ -1,0 +1,41 @@
+"""Losses of training: SI-SNR, the one implementation that training and `eval.metrics` share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def si_snr(estimate: Tensor, reference: Tensor, eps: float = 1e-8) -> Tensor:
+    """Scale-invariant signal-to-noise ratio (zero-mean SI-SDR) in dB.
+
+    With both signals freed of their mean, s the reference and e the estimate:
+    target = (<e, s> / |s|^2) s,  SI-SNR = 10 log10(|target|^2 / |e - target|^2).
+
+    Finite with a finite gradient for every finite input: a silent estimate or reference scores -80 dB, the floor that
+    `eps` sets, never 0 dB as with `eps` in both terms of the ratio.
+
+    Args:
+        estimate: (..., samples), any scale and offset.
+        reference: (..., samples), same shape as `estimate`.
+        eps: guards the divisions and sets the floor, 10 log10(eps).
+
+    Returns:
+        (...), dB, at least fp32.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: Luo and Mesgarani, "Conv-TasNet", IEEE TASLP 2019, eq. 15; Le Roux et al., "SDR - half-baked or well
+    done?", ICASSP 2019.
+    """
+    if estimate.shape != reference.shape:
+        raise ValueError(f"estimate {tuple(estimate.shape)} and reference {tuple(reference.shape)} differ in shape")
+    precision = torch.promote_types(estimate.dtype, torch.float32)  # energies overflow fp16 and blur in bf16
+    estimate, reference = estimate.to(precision), reference.to(precision)
+    estimate = estimate - estimate.mean(-1, keepdim=True)
+    reference = reference - reference.mean(-1, keepdim=True)
+    gain = (estimate * reference).sum(-1, keepdim=True) / (reference.square().sum(-1, keepdim=True) + eps)
+    target = gain * reference
+    ratio = target.square().sum(-1) / ((estimate - target).square().sum(-1) + eps)
+    return 10 * torch.log10(ratio + eps)

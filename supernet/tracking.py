@@ -1,0 +1,53 @@
+"""Where figures of a running job go: wandb, offline unless asked otherwise. Used by training and the command line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from supernet.errors import UserError
+
+
+@dataclass
+class TrackingSettings:
+    """Experiment tracking.
+
+    Args:
+        mode: `offline` writes below the run folder, `online` needs a logged-in wandb, `disabled` writes nothing.
+        project: wandb project.
+    """
+
+    mode: Literal["offline", "online", "disabled"] = "offline"
+    project: str = "ofa-avse"
+
+
+class Tracker(Protocol):
+    def log(self, figures: dict[str, float]) -> None: ...
+
+
+class Silent:
+    """Tracks nothing: tests, and the hundreds of short fine-tunings of a search."""
+
+    def log(self, figures: dict[str, float]) -> None:
+        pass
+
+
+def start_tracking(settings: TrackingSettings, folder: Path, name: str, config: dict[str, Any]) -> Tracker:
+    """A wandb run in `folder`, or `Silent`. Raises UserError when `online` finds no login."""
+    if settings.mode == "disabled":
+        return Silent()
+    import wandb  # takes a second, and only commands that train need it
+
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        return wandb.init(
+            project=settings.project,
+            mode=settings.mode,
+            dir=str(folder),
+            name=name,
+            config=config,
+            settings=wandb.Settings(silent=True, console="off", x_disable_stats=True),
+        )
+    except wandb.errors.UsageError as error:
+        raise UserError(f"tracking.mode: '{settings.mode}' failed ({error}); use offline or disabled") from error

@@ -1,0 +1,220 @@
+"""The one training loop: the supernet, the 10-epoch fine-tune and the retrain from scratch differ only in the sampler
+and the initial weights. Called by the command line and by controller.finetuning.
+
+Every length is counted in optimiser steps. A batch and a sampler's visits are pure functions of (seed, step), and the
+network draws no random numbers, so weights, optimiser moments and the step number are the whole state: a run killed
+at any moment and started again ends with the same weights as one left alone, on the same machine and threads.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import torch
+from lightning_fabric import Fabric
+from torch import Tensor
+from tqdm import tqdm
+
+from supernet.checkpoint import identity_hash, read_tensors, save, weights_hash, write_tensors
+from supernet.errors import UserError
+from supernet.losses import si_snr
+from supernet.model import AVConvTasNet
+from supernet.sampling import Sampler, Visit
+from supernet.tracking import Silent, Tracker
+
+CHECKPOINT = "checkpoint.safetensors"
+WEIGHTS = "weights.safetensors"
+
+
+@dataclass
+class TrainingSettings:
+    """How a network is trained. Lengths are optimiser steps.
+
+    Args:
+        steps: optimiser steps in all.
+        batches_per_epoch: what is called an epoch: one validation, one line of the log.
+        batch_size: clips in a batch.
+        clip_seconds: length of each clip, a multiple of 0.04 s.
+        learning_rate: peak rate of AdamW (no weight decay on shared weights); a cosine takes it to a hundredth.
+        rate_warmup: steps over which the rate rises to its peak.
+        gradient_norm: gradients are clipped to this norm.
+        lip_dropout: share of clips trained without lips, so that a missing video is a trained case.
+        largest_alone: first steps of a supernet, on the largest subnet alone.
+        random_subnets: random subnets a step of the supernet visits, beside largest and smallest.
+        checkpoint_every: steps between checkpoints.
+        precision: `32-true`, or `bf16-mixed` where there is a GPU; `auto` chooses by the device.
+        seed: of initial weights, mixtures and sampled subnets.
+    """
+
+    steps: int = 1000
+    batches_per_epoch: int = 50
+    batch_size: int = 16
+    clip_seconds: float = 1.28
+    learning_rate: float = 2e-3
+    rate_warmup: int = 20
+    gradient_norm: float = 5.0
+    lip_dropout: float = 0.25
+    largest_alone: int = 0
+    random_subnets: int = 1
+    checkpoint_every: int = 50
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "batches_per_epoch", "batch_size", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name}: must be at least 1, but is {getattr(self, name)}")
+        if not 0 <= self.lip_dropout <= 1:
+            raise UserError(f"lip_dropout: must lie in [0, 1], but is {self.lip_dropout:g}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UserError(f"learning_rate: must be positive and finite, but is {self.learning_rate:g}")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: linear rise, then a half cosine down to a hundredth of the peak."""
+        if step < self.rate_warmup:
+            return self.learning_rate * (step + 1) / self.rate_warmup
+        progress = (step - self.rate_warmup) / max(1, self.steps - self.rate_warmup)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+class Batch(Protocol):
+    """(batch, samples) float mixture and clean, (batch, frames, 88, 88) uint8 lips, (batch,) bool lips_present."""
+
+    mixture: Tensor
+    clean: Tensor
+    lips: Tensor
+    lips_present: Tensor
+
+
+class Mixtures(Protocol):
+    """Batches as a pure function of the step; `identity` says, in JSON values, what they are drawn from."""
+
+    identity: dict[str, Any]
+
+    def batch(self, step: int) -> Batch: ...
+
+
+def train(
+    network: AVConvTasNet,
+    mixtures: Mixtures,
+    sampler: Sampler,
+    settings: TrainingSettings,
+    folder: Path | None = None,
+    tracker: Tracker | None = None,
+    description: str = "training",
+    after_epoch: Callable[[int], None] | None = None,
+) -> None:
+    """Train `network` in place.
+
+    With a `folder`, checkpoints go there, and a run that finds one goes on from it; finished weights are kept as
+    `weights.safetensors`, and a finished run returns at once. Without, nothing is written. `after_epoch(epoch)` is
+    called with 1, 2, … after each epoch. Raises UserError when the folder holds a run of other settings or data.
+    """
+    identity = identity_hash(
+        {
+            "settings": asdict(settings),
+            "mixtures": mixtures.identity,
+            "sampler": repr(sampler),
+            "network": [str(network.subnet), network.width, network.causal, network.norm],
+            "initial": weights_hash(network),
+        }
+    )
+    fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
+    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)
+    start = _resume(folder, network, optimizer, identity) if folder else 0
+    network.to(fabric.device).train()
+    progress = tqdm(
+        total=settings.steps, initial=start, desc=description, unit="step", mininterval=1, leave=folder is not None
+    )
+    smoothed = None
+    for step in range(start, settings.steps):
+        for group in optimizer.param_groups:
+            group["lr"] = settings.rate(step)
+        loss = _step(network, mixtures.batch(step), sampler.visits(step), optimizer, settings, fabric)
+        smoothed = loss if smoothed is None else 0.95 * smoothed + 0.05 * loss
+        progress.update()
+        progress.set_postfix_str(f"SI-SNR {-smoothed:.2f} dB", refresh=False)
+        done = step + 1
+        if done % settings.batches_per_epoch == 0:
+            (tracker or Silent()).log({f"{description}/si_snr": -smoothed, f"{description}/step": done})
+            if after_epoch:
+                network.eval()
+                after_epoch(done // settings.batches_per_epoch)
+                network.train()
+        if folder and (done % settings.checkpoint_every == 0 or done == settings.steps):
+            _checkpoint(folder, network, optimizer, done, identity)
+    progress.close()
+    network.eval()
+    if folder and not (folder / WEIGHTS).is_file():
+        save(network, folder / WEIGHTS, training=asdict(settings), run=identity)
+
+
+def _step(
+    network: AVConvTasNet,
+    batch: Batch,
+    visits: list[Visit],
+    optimizer: torch.optim.Optimizer,
+    settings: TrainingSettings,
+    fabric: Fabric,
+) -> float:
+    """One optimiser step on all `visits`; returns the loss of the first, in dB.
+
+    The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits.
+    """
+    mixture, clean = batch.mixture.to(fabric.device), batch.clean.to(fabric.device)
+    present = batch.lips_present.to(fabric.device)
+    optimizer.zero_grad()
+    with fabric.autocast():
+        trunk = network.lip_features(batch.lips.to(fabric.device))
+    features = trunk.detach().requires_grad_()
+    losses = []
+    for visit in visits:
+        with fabric.autocast():
+            estimates = network.estimates(mixture, features, visit.subnet, visit.exits, present)
+            loss = torch.stack([-si_snr(estimate, clean).mean() for estimate in estimates]).mean()
+        (loss / len(visits)).backward()
+        losses.append(loss.detach())
+    trunk.backward(features.grad)
+    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
+    if not norm.isfinite():
+        raise UserError(f"learning_rate: training diverged at {settings.learning_rate:g}, no weight was lost; lower it")
+    optimizer.step()
+    return losses[0].item()
+
+
+def _precision(settings: TrainingSettings) -> str:
+    if settings.precision != "auto":
+        return settings.precision
+    return "bf16-mixed" if torch.cuda.is_available() else "32-true"
+
+
+def _checkpoint(
+    folder: Path, network: AVConvTasNet, optimizer: torch.optim.Optimizer, step: int, identity: str
+) -> None:
+    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
+    for name, parameter in network.named_parameters():
+        state = optimizer.state[parameter]
+        tensors |= {f"{key}.{name}": state[key] for key in ("exp_avg", "exp_avg_sq", "step") if key in state}
+    write_tensors(folder / CHECKPOINT, tensors, {"kind": "checkpoint", "step": step, "run": identity})
+
+
+def _resume(folder: Path, network: AVConvTasNet, optimizer: torch.optim.Optimizer, identity: str) -> int:
+    """Load the checkpoint of `folder`, if it has one, and return the step at which to go on."""
+    path = folder / CHECKPOINT
+    if not path.is_file():
+        return 0
+    tensors, header = read_tensors(path, "checkpoint")
+    if header["run"] != identity:
+        raise UserError(
+            f"{path}: belongs to a run with other settings, data or initial weights; "
+            "choose another run folder, or delete this one to start over"
+        )
+    network.load_state_dict({name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")})
+    for name, parameter in network.named_parameters():
+        if f"step.{name}" in tensors:
+            optimizer.state[parameter] = {key: tensors[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}
+    return header["step"]

@@ -1,0 +1,25 @@
+"""What the controller's tests share."""
+
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from supernet.space import SearchSpace
+
+sys.path.insert(0, str(Path(__file__).parent))  # `landscape` is imported by the tests and by their worker processes
+
+
+@pytest.fixture(scope="session")
+def space() -> SearchSpace:
+    return SearchSpace()
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """A single episode is too little work for a second thread."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

@@ -1,0 +1,169 @@
+"""The search as a whole: Algorithm 1, its budget, its winner, and what a kill leaves of it."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from itertools import groupby
+from pathlib import Path
+
+import landscape
+import pytest
+from landscape import Landscape, parameters, quality
+
+from controller.ledger import Ledger
+from controller.reward import RewardSettings
+from controller.search import LEDGER, RESULT, search
+from controller.settings import SearchSettings
+from supernet.errors import UserError
+
+SHORT = SearchSettings(episodes=6)
+
+
+def ledger_of(folder: Path) -> list[tuple]:
+    with Ledger(folder / LEDGER) as ledger:
+        return ledger.rows()
+
+
+def test_walks_start_at_the_largest_then_at_the_best_of_the_last_trajectory(space, tmp_path):
+    rows = search(space, Landscape(), SHORT, tmp_path, parameters).rows
+    assert (rows[0].move.subnet, rows[0].move.action) == (space.largest, None)
+    start = space.largest
+    for _, episode in groupby(rows[1:], key=lambda row: row.move.episode):
+        episode = list(episode)
+        assert [row.move.step for row in episode] == [1, 2, 3, 4, 5]
+        for before, row in zip([start, *(row.move.subnet for row in episode)], episode):
+            assert row.move.subnet in space.neighbours(before)
+        start = max((row for row in episode if row.move.subnet != start), key=lambda row: row.reward).move.subnet
+
+
+@pytest.mark.parametrize("method", ["ppo", "random"])
+def test_winner_has_the_best_reward_within_the_bound(space, tmp_path, method):
+    result = search(space, Landscape(), SearchSettings(method=method, episodes=6), tmp_path, parameters)
+    eligible = [row for row in result.rows if space.within_bound(row.move.subnet)]
+    assert result.winner_reward == max(row.reward for row in eligible)
+    assert space.within_bound(result.winner.subnet)
+    assert result.winner.si_snri == quality(result.winner.subnet)
+
+
+@pytest.mark.parametrize("method", ["ppo", "random"])
+@pytest.mark.parametrize("seed", range(3))
+def test_budget_of_12_evaluations_is_kept_and_said(space, tmp_path, method, seed):
+    evaluator = Landscape()
+    settings = SearchSettings(method=method, episodes=35, max_evaluations=12, seed=seed)
+    result = search(space, evaluator, settings, tmp_path, parameters)
+    assert len(evaluator.asked) == len(set(evaluator.asked)) == len(result.evaluations) == 12
+    assert result.budget_spent
+    assert json.loads((tmp_path / RESULT).read_text())["ended"] == "max_evaluations spent"
+
+
+def test_evaluations_known_before_count_against_the_budget(space, tmp_path):
+    search(space, Landscape(), SHORT, tmp_path, parameters)
+    again = search(space, Landscape(), SearchSettings(max_evaluations=12), tmp_path, parameters)
+    assert len(again.evaluations) == 12
+
+
+def test_lockstep_walks_share_a_start_and_an_update(space, tmp_path):
+    result = search(space, Landscape(), SearchSettings(episodes=6, workers=4), tmp_path, parameters)
+    assert [row.move.episode for row in result.rows[1:5]] == [1, 2, 3, 4]
+    assert len(result.rows) == 1 + 6 * 5
+    assert sum(not row.cached for row in result.rows) == len(result.evaluations) == len(ledger_of(tmp_path))
+
+
+def test_random_search_never_draws_twice_and_stays_within_the_bound(space, tmp_path):
+    rows = search(space, Landscape(), SearchSettings(method="random", episodes=100), tmp_path, parameters).rows[1:]
+    assert len({row.move.subnet for row in rows}) == len(rows) == 288
+    assert all(space.within_bound(row.move.subnet) for row in rows)
+
+
+def test_same_seed_same_search_and_another_seed_another(space, tmp_path):
+    results = [
+        search(space, Landscape(), SearchSettings(episodes=4, seed=seed), tmp_path / name, parameters)
+        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+    ]
+    assert results[0] == results[1]
+    assert results[0].rows != results[2].rows
+    assert (tmp_path / "a" / RESULT).read_bytes() == (tmp_path / "b" / RESULT).read_bytes()
+
+
+def test_search_file_holds_the_trajectory_the_winner_and_the_settings(space, tmp_path):
+    result = search(space, Landscape(), SHORT, tmp_path, parameters)
+    document = json.loads((tmp_path / RESULT).read_text())
+    assert document["winner"]["subnet"] == str(result.winner.subnet)
+    assert document["distinct_evaluations"] == len(result.evaluations)
+    assert document["settings"]["ppo"]["clip"] == 0.2
+    assert document["reward"]["baseline"] == quality(space.largest)
+    first = document["trajectory"][1]
+    assert list(first) == ["episode", "step", "subnet", "action", "params", "si_snri", "reward", "cached"]
+    assert first["action"].split()[1] in ("up", "down")
+
+
+def test_latency_reward_leads_the_search(space, tmp_path):
+    settings = SearchSettings(method="random", episodes=10, reward=RewardSettings(kind="latency", latency_weight=100.0))
+    result = search(space, Landscape(), settings, tmp_path, parameters, lambda subnet: subnet.depth)
+    assert result.winner.subnet.depth == min(row.move.subnet.depth for row in result.rows)
+
+
+def test_search_without_an_eligible_winner_says_what_to_do(space, tmp_path):
+    with pytest.raises(UserError, match="search.max_evaluations"):
+        search(space, Landscape(), SearchSettings(max_evaluations=1), tmp_path, parameters)
+
+
+@pytest.mark.parametrize("name", ["episodes", "steps", "workers", "max_evaluations"])
+def test_settings_below_one_are_refused_by_name(name):
+    with pytest.raises(UserError, match=f"search.{name}"):
+        SearchSettings(**{name: 0})
+
+
+class Failure(Exception):
+    pass
+
+
+class Fragile(Landscape):
+    """Fails before its nth evaluation."""
+
+    def __init__(self, evaluations: int) -> None:
+        super().__init__()
+        self.left = evaluations
+
+    def evaluate(self, subnet):
+        if self.left == 0:
+            raise Failure
+        self.left -= 1
+        return super().evaluate(subnet)
+
+
+def test_interrupted_search_goes_on_to_the_same_ledger_and_winner(space, tmp_path):
+    undisturbed = search(space, Landscape(), SHORT, tmp_path / "undisturbed", parameters)
+    draw, asked, resumed = random.Random(0), [], None
+    while resumed is None:
+        evaluator = Fragile(draw.randrange(1, 6))
+        try:
+            resumed = search(space, evaluator, SHORT, tmp_path / "disturbed", parameters)
+        except Failure:
+            assert not (tmp_path / "disturbed" / RESULT).exists()
+        asked += evaluator.asked
+    assert len(asked) == len(set(asked)) == len(undisturbed.evaluations) > 10
+    assert resumed == undisturbed
+    assert ledger_of(tmp_path / "disturbed") == ledger_of(tmp_path / "undisturbed")
+
+
+def test_search_killed_outright_goes_on_to_the_same_ledger_and_winner(space, tmp_path):
+    undisturbed = search(space, Landscape(), SHORT, tmp_path / "undisturbed", parameters)
+    folder, asked = tmp_path / "killed", tmp_path / "killed" / "asked.log"
+    command = [sys.executable, landscape.__file__, str(folder), "1", "0.05"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}) as killed:
+        while not asked.is_file() or len(asked.read_text().splitlines()) < 8:
+            assert killed.poll() is None
+            time.sleep(0.01)
+        killed.send_signal(signal.SIGKILL)
+    known = {record["subnet"] for _, record in ledger_of(folder)}
+
+    evaluator = Landscape()
+    assert search(space, evaluator, SHORT, folder, parameters) == undisturbed
+    assert len(known) >= 6
+    assert not known & {str(subnet) for subnet in evaluator.asked}
+    assert ledger_of(folder) == ledger_of(tmp_path / "undisturbed")
