@@ -37,7 +37,7 @@ COMMANDS = {
     "retrain": Command("controller.commands", "train a subnet from scratch"),
     "evaluate": Command("controller.commands", "SI-SNRi, PESQ, STOI and ESTOI of a model, by condition and SNR"),
     "profile": Command("controller.commands", "parameters, MACs, latency, RTF and memory on this machine"),
-    "enhance": Command("controller.commands", "enhance sound files, videos or folders of them"),
+    "enhance": Command("controller.commands", "enhance a sound file, a video or a folder of them"),
     "report": Command("controller.commands", "the page of a run"),
 }
 
@@ -97,10 +97,7 @@ def run(name: str, options: list[str]) -> int | None:
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.help, exit_on_error=True)
     skip = {"settings"}
-    if "sources" in parameters:
-        parser.add_argument("sources", nargs="+", type=str, help="files or folders")
-        skip.add("sources")
-    parser.add_function_arguments(function, as_group=False, skip=skip, fail_untyped=True)
+    parser.add_function_arguments(function, as_group=False, as_positional=name == "enhance", skip=skip)
     values = {}
     if "settings" in parameters:
         from controller.config import Settings

@@ -11,7 +11,7 @@ from controller.reporting import write_report
 from eval.costs import macs, parameters
 from eval.measure import measure
 from supernet.checkpoint import load, save
-from supernet.deploy.enhance import enhance_paths
+from supernet.deploy.enhance import enhance as enhance_source
 from supernet.extraction import extract as cut_out
 from supernet.space import Subnet, channels
 from supernet.tracking import start_tracking
@@ -114,24 +114,23 @@ def profile(settings: Settings, model: str | None = None, subnet: str | None = N
 
 
 def enhance(
-    sources: list[str],
+    source: str,
     model: str = "runs/quick/winner.safetensors",
     output: str | None = None,
     lips: str | None = None,
     no_lips: bool = False,
-) -> int:
-    """Write the enhanced sound of each source beside it, as <name>.enhanced.wav.
+) -> None:
+    """Write the enhanced sound of the source beside it, as <name>.enhanced.wav.
 
     Args:
-        sources: files or folders.
+        source: a sound file, a video, or a folder of them.
         model: weights, as `retrain` or `extract` wrote them.
-        output: file to write, for a single source.
-        lips: video of the talker, for a single source without one of its own.
+        output: file to write; for a folder, a folder.
+        lips: video of the talker, for a source without one of its own.
         no_lips: enhance from sound alone.
     """
-    return enhance_paths(
-        load(model), [Path(s) for s in sources], output and Path(output), lips and Path(lips), no_lips
-    )
+    for written in enhance_source(load(model), source, output, lips, no_lips):
+        print(written)
 
 
 def report(settings: Settings) -> None:

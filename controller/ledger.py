@@ -30,7 +30,7 @@ class Ledger:
                 "(row INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, identity TEXT NOT NULL, record TEXT NOT NULL)"
             )
         except sqlite3.DatabaseError as error:
-            raise UserError(f"{self.path}: cannot be used as a ledger ({error}); move it away and start again") from error
+            raise UserError(f"{self.path}: cannot be used as a ledger ({error}); move it away and try again") from error
 
     def get(self, identity: dict[str, Any]) -> dict[str, Any] | None:
         """The record stored for `identity`, or None."""

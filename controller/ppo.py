@@ -17,18 +17,19 @@ import torch
 from torch import Tensor, nn
 
 from controller.policy import LSTMPolicy, entropy, log_probabilities
+from supernet.errors import UserError
 
 
 @dataclass(frozen=True)
 class PPOSettings:
-    """How the policy learns. Those marked * are the paper's, the others this project's where the paper is silent.
+    """How the policy learns. Where the paper gives a value the default is that; elsewhere it is this project's choice.
 
     Attributes:
-        learning_rate: * of AdamW.
-        weight_decay: * of AdamW.
-        clip: * the probability ratio's gradient ends at 1 +- clip.
-        epsilon: * share of uniform exploration among the valid actions, part of the policy itself.
-        gae_lambda: * 0 trusts the critic (one-step differences), 1 the returns alone.
+        learning_rate: of AdamW; the paper's.
+        weight_decay: of AdamW; the paper's.
+        clip: the probability ratio's gradient ends at 1 +- clip; the paper's.
+        epsilon: share of uniform exploration among the valid actions, part of the policy itself; the paper's.
+        gae_lambda: 0 trusts the critic (one-step differences), 1 the returns alone; the paper's is 0.95.
         discount: of the next step's reward.
         update_epochs: passes over the episodes of one update, each one optimiser step.
         value_coefficient: weight of the critic's loss.
@@ -47,6 +48,10 @@ class PPOSettings:
     entropy_coefficient: float = 0.01
     gradient_norm: float = 0.5
 
+    def __post_init__(self) -> None:
+        if not 0 <= self.epsilon <= 1:
+            raise UserError(f"search.ppo.epsilon: must lie in [0, 1], not {self.epsilon:g}")
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -60,7 +65,6 @@ class Rollout:
     rewards: Tensor  # (steps, episodes)
 
 
-@torch.no_grad()
 def roll_out(
     policy: LSTMPolicy,
     environments: Sequence[gymnasium.Env],
@@ -85,7 +89,8 @@ def roll_out(
     while not done:
         observation = torch.from_numpy(np.stack(observations))[None]  # (1, episodes, observation)
         mask = torch.from_numpy(np.stack([info["action_mask"] for info in infos])).bool()[None]
-        logits, values, state = policy(observation, state)
+        with torch.no_grad():  # here alone: an environment or `before_step` may train networks of its own
+            logits, values, state = policy(observation, state)
         log_policy = log_probabilities(logits, mask, epsilon)  # (1, episodes, actions)
         action = torch.multinomial(log_policy[0].exp(), 1, generator=generator)  # (episodes, 1)
         taken = action.flatten().tolist()

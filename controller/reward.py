@@ -25,7 +25,7 @@ class RewardSettings:
         beta: weight of the parameters in excess of the target, as a fraction of the target.
         gamma: cost of a violated constraint. With masked actions it never falls due.
         baseline: SI-SNRi in dB that counts as 1; null takes the largest subnet's at the search's fidelity. Paper: 15.2.
-        target: parameters that cost nothing; null takes those of the paper's winner at the search's width. Paper: 2.9e6.
+        target: parameters that cost nothing; null takes the paper's winner's at the search's width. Paper: 2.9e6.
         latency_weight: lambda of the latency reward, in dB for each factor e of latency.
     """
 
@@ -38,9 +38,7 @@ class RewardSettings:
     latency_weight: float = 1.0
 
 
-def paper_reward(
-    si_snri: float, parameters: float, settings: RewardSettings, violation: bool = False
-) -> float:
+def paper_reward(si_snri: float, parameters: float, settings: RewardSettings, violation: bool = False) -> float:
     """Eq. 3: alpha SI-SNRi / baseline - beta max(0, parameters / target - 1) - gamma [violation].
 
     Args:
@@ -54,9 +52,7 @@ def paper_reward(
     return fidelity - excess - settings.gamma * violation
 
 
-def latency_reward(
-    si_snri: float, latency_ms: float, settings: RewardSettings, violation: bool = False
-) -> float:
+def latency_reward(si_snri: float, latency_ms: float, settings: RewardSettings, violation: bool = False) -> float:
     """Quality - lambda log(latency): SI-SNRi in dB, latency in ms, natural logarithm."""
     return si_snri - settings.latency_weight * log(latency_ms) - settings.gamma * violation
 

@@ -141,9 +141,7 @@ def search(
         Executor(LedgeredEvaluator(evaluator, ledger), settings.workers) as executor,
         tqdm(desc=f"search ({settings.method})", total=most, unit="evaluation", mininterval=1) as progress,
     ):
-        oracle = Oracle(
-            space, executor, parameters, settings.reward, settings.max_evaluations, progress, latency_ms
-        )
+        oracle = Oracle(space, executor, parameters, settings.reward, settings.max_evaluations, progress, latency_ms)
         try:
             METHODS[settings.method](oracle, settings)
             budget_spent = False
@@ -163,8 +161,8 @@ def _result(oracle: Oracle, settings: SearchSettings, budget_spent: bool) -> Sea
     ]
     if not eligible:
         raise UserError(
-            f"search: none of the {len(oracle.evaluations)} evaluated subnets keeps repeats x blocks within the compute "
-            "bound; raise search.max_evaluations or search.episodes, or set search.compute_bound to false"
+            f"search: none of the {len(oracle.evaluations)} evaluated subnets keeps the compute bound on repeats x "
+            "blocks; raise search.max_evaluations or search.episodes, or set search.compute_bound to false"
         )
     winner = max(eligible, key=oracle.reward)
     return SearchResult(

@@ -52,6 +52,7 @@ class QualityRow:
     pesq: float = math.nan
     stoi: float = math.nan
     estoi: float = math.nan
+    failures: int = 0  # clips for which one of the three is undefined; left out of its mean
     by_condition: dict[str, float] = field(default_factory=dict)  # SI-SNRi in dB; columns `si_snri_<condition>`
 
 
@@ -213,5 +214,5 @@ def _read_rows(reader: csv.DictReader, path: Path) -> list[QualityRow]:
 def _read_row(cells: dict[str, str]) -> QualityRow:
     numbers = {name: math.nan if text == "" else float(text) for name, text in cells.items() if name != "subnet"}
     by_condition = {name.removeprefix(_PREFIX): numbers.pop(name) for name in list(numbers) if name not in _COLUMNS}
-    numbers["params"] = int(numbers["params"])
+    numbers |= {name: int(numbers[name]) for name in ("params", "failures")}
     return QualityRow(subnet=Subnet.parse(cells["subnet"]), by_condition=by_condition, **numbers)

@@ -96,7 +96,7 @@ def _row(subnet: Subnet, scores: Scores, measured: Measured, width: float) -> Qu
 def _perceptual_means(
     supernet: AVConvTasNet, prepared: Prepared, subnets: list[Subnet]
 ) -> dict[Subnet, dict[str, float]]:
-    """Mean PESQ, STOI and ESTOI of each subnet over the clips where they are defined."""
+    """Mean PESQ, STOI and ESTOI of each subnet over the clips where they are defined, and how many are not."""
     means = {}
     for some in (subnets[i : i + AT_ONCE] for i in range(0, len(subnets), AT_ONCE)):
         pairs = []
@@ -105,8 +105,9 @@ def _perceptual_means(
                 (estimates,) = supernet.estimates(batch.mixture, features, subnet, (subnet.repeats,))
                 pairs += list(zip(estimates.cpu().numpy(), batch.clean.cpu().numpy(), strict=True))
         scores = np.array(perceptual_scores(pairs)).reshape(len(some), -1, 3)
-        for subnet, values in zip(some, np.nanmean(scores, axis=1), strict=True):
-            means[subnet] = dict(zip(("pesq", "stoi", "estoi"), map(float, values), strict=True))
+        for subnet, values in zip(some, scores, strict=True):  # (clips, 3)
+            means[subnet] = dict(zip(("pesq", "stoi", "estoi"), np.nanmean(values, axis=0).tolist(), strict=True))
+            means[subnet]["failures"] = int(np.isnan(values).any(axis=1).sum())
     return means
 
 

@@ -124,9 +124,10 @@ def train(
         }
     )
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
+    network.to(fabric.device)
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     start = _resume(folder, network, optimizer, identity) if folder else 0
-    network.to(fabric.device).train()
+    network.train()
     progress = tqdm(
         total=settings.steps, initial=start, desc=description, unit="step", mininterval=1, leave=folder is not None
     )

@@ -65,7 +65,8 @@ class Voice:
 def speak(text: str, voice: Voice) -> tuple[np.ndarray, list[tuple[int, str]]]:
     """Speech at 16 kHz, float32 in [-1, 1], shape (samples,), and the (start sample, IPA symbols) of each phoneme.
 
-    Phonemes come in order of time. A pause is a phoneme of no symbols. The same text and voice give the same samples, whatever was spoken before.
+    Phonemes come in order of time; a pause is one of no symbols. The same text and voice give the same samples,
+    whatever was spoken before.
 
     Raises:
         UserError: espeak-ng cannot be loaded, or has no such voice.

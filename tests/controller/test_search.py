@@ -12,6 +12,7 @@ from pathlib import Path
 
 import landscape
 import pytest
+import torch
 from landscape import Landscape, parameters, quality
 
 from controller.ledger import Ledger
@@ -71,6 +72,17 @@ def test_lockstep_walks_share_a_start_and_an_update(space, tmp_path):
     assert [row.move.episode for row in result.rows[1:5]] == [1, 2, 3, 4]
     assert len(result.rows) == 1 + 6 * 5
     assert sum(not row.cached for row in result.rows) == len(result.evaluations) == len(ledger_of(tmp_path))
+
+
+def test_evaluations_may_train_networks_and_use_the_global_generator(space, tmp_path):
+    class Training(Landscape):
+        def evaluate(self, subnet):
+            assert torch.is_grad_enabled()
+            torch.rand(1)
+            return super().evaluate(subnet)
+
+    trained = search(space, Training(), SHORT, tmp_path / "a", parameters)
+    assert trained == search(space, Landscape(), SHORT, tmp_path / "b", parameters)
 
 
 def test_random_search_never_draws_twice_and_stays_within_the_bound(space, tmp_path):

@@ -55,7 +55,7 @@ def test_rate_and_pitch_change_the_speech():
 
 @pytest.mark.parametrize("accent", ACCENTS)
 def test_every_phoneme_of_an_accent_has_a_mouth_shape(accent):
-    text = "Judge Roy's white measure of butter; poor bird, new player, loch, thing, fire, singing, huge bottle, Oliver."
+    text = "Judge Roy's white measure of butter; poor bird, new player, loch, thing, fire, huge bottle, Oliver."
     speech, phonemes = speak(text, Voice(f"gmw/{accent}", rate=400))
     whole = len(speech) // 640 * 640
     assert np.isfinite(viseme_track(phonemes, speech[:whole])).all()
