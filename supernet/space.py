@@ -96,8 +96,8 @@ def channels(subnet: Subnet, width: float = 1.0) -> Channels:
 
 
 def _whole(count: float, axis: str, width: float) -> int:
-    if count != int(count) or count < 1:
-        raise UserError(f"width {width:g}: gives {count:g} {axis} channels; use 1, 1/2, 1/4, 1/8, 1/16 or 1/32")
+    if not (count >= 1 and float(count).is_integer()):
+        raise UserError(f"width {width:g}: gives {count:g} {axis} channels; use 1, 0.5, 0.25, 0.125, 0.0625 or 0.03125")
     return int(count)
 
 
