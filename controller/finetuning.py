@@ -23,7 +23,7 @@ from supernet.extraction import extract
 from supernet.model import AVConvTasNet
 from supernet.sampling import Single
 from supernet.space import Subnet
-from supernet.training import TrainingSettings, train
+from supernet.training import Diverged, TrainingSettings, train
 
 EPOCHS_AVERAGED = 3  # epochs 8 to 10 of ten
 
@@ -49,19 +49,22 @@ class FineTuning:
         self.supernet, self.mixtures, self.validation, self.settings = supernet, mixtures, validation, settings
 
     def evaluate(self, subnet: Subnet) -> Evaluation:
-        """Fine-tune a copy of the subnet's weights and validate it after each epoch."""
+        """Fine-tune a copy of the subnet's weights and validate it after each epoch; NaN when training diverges."""
         began = time.perf_counter()
         network = extract(self.supernet, subnet)
         epochs: list[Scores] = []
-        train(
-            network,
-            self.mixtures,
-            Single(subnet),
-            self.settings,
-            description=f"fine-tune {subnet}",
-            after_epoch=lambda epoch: epochs.append(validate(network, self.validation)),
-        )
-        by_clip = np.mean([scores.si_snri for scores in epochs[-EPOCHS_AVERAGED:]], axis=0)  # (clips,)
+        try:
+            train(
+                network,
+                self.mixtures,
+                Single(subnet),
+                self.settings,
+                description=f"fine-tune {subnet}",
+                after_epoch=lambda epoch: epochs.append(validate(network, self.validation)),
+            )
+            by_clip = np.mean([scores.si_snri for scores in epochs[-EPOCHS_AVERAGED:]], axis=0)  # (clips,)
+        except Diverged:
+            by_clip = np.full(len(self.validation.fixed), np.nan)
         return Evaluation(
             subnet=subnet,
             fidelity="finetuned",

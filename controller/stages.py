@@ -49,7 +49,7 @@ from supernet.sampling import Sandwich, Single
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 from supernet.timing import SAMPLE_RATE
 from supernet.tracking import Tracker
-from supernet.training import WEIGHTS, TrainingSettings, train
+from supernet.training import WEIGHTS, TrainingSettings, device, train
 
 TABLE = "quality.csv"
 WINNER = "winner.safetensors"
@@ -132,12 +132,12 @@ def open_supernet(settings: Settings) -> AVConvTasNet:
     path = settings.folder / "supernet" / WEIGHTS
     if not path.is_file():
         raise UserError(f"{path}: the supernet is not trained yet; run `ofa-avse train` with the same settings")
-    return load(path)
+    return load(path).to(device())
 
 
 def validation(settings: Settings) -> Prepared:
     """The validation list, mixed once: what search and query see."""
-    return Prepared(FixedMixtures(corpus(settings), "val"))
+    return Prepared(FixedMixtures(corpus(settings), "val"), device())
 
 
 def score(settings: Settings) -> QualityTable:
@@ -234,7 +234,7 @@ def keep_winner(settings: Settings, subnet: Subnet) -> Path:
 
 def evaluate(settings: Settings, model: Path, list_name: str, perceptual: bool = True) -> EvaluationReport:
     """Test a model file on one of the corpus's lists; kept beside the model, and not computed twice."""
-    trained = load(model)
+    trained = load(model).to(device())
     path = model.parent / f"evaluation_{list_name}_{weights_hash(trained)[:8]}.json"
     return _evaluate(settings, trained, str(trained.subnet), path, list_name, perceptual, ("true", "none", "other"))
 
@@ -259,6 +259,6 @@ def _evaluate(
         report = EvaluationReport.load(path)
         if report.list_hash == fixed.hash and ("pesq" in report.overall(lips[0]).means or not perceptual):
             return report
-    report = evaluate_on(model, fixed, perceptual=perceptual, lips=lips, model=title)
+    report = evaluate_on(model, fixed, perceptual=perceptual, lips=lips, device=device(), model=title)
     report.save(path)
     return report

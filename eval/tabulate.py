@@ -32,8 +32,8 @@ class ScoringSettings:
     """How the quality table is made.
 
     Args:
-        perceptual: for which subnets PESQ, STOI and ESTOI are computed: `none`, the `pareto` set with largest,
-            smallest and the paper's winner, or `all` (14 minutes for 64 clips on one core).
+        perceptual: for which subnets PESQ, STOI and ESTOI are computed: `none`, the `pareto` set in parameters with
+            largest, smallest and the paper's winner, or `all` (14 minutes for 64 clips on one core).
         seconds: length of the clip on which latency is measured.
         repeats: timed runs of each subnet, of which the median counts.
         threads: threads while measuring.
@@ -70,7 +70,7 @@ def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettin
     scores = dict(score_all(supernet, prepared, space, path.with_name(path.name + ".partial")))
     rows = []
     for subnet in tqdm(space, desc="latency and memory", unit="subnet", mininterval=1):
-        measured = measure(extract(supernet, subnet), settings.seconds, settings.threads, settings.repeats)
+        measured = measure(extract(supernet, subnet).cpu(), settings.seconds, settings.threads, settings.repeats)
         rows.append(_row(subnet, scores[subnet], measured, supernet.width))
     table = QualityTable(header, rows)
     means = _perceptual_means(supernet, prepared, sorted(_perceptual_subnets(table, settings)))
@@ -116,8 +116,7 @@ def _perceptual_subnets(table: QualityTable, settings: ScoringSettings) -> set[S
         return set()
     if settings.perceptual == "all":
         return {row.subnet for row in table.rows}
-    front = {row.subnet for cost in ("params", "rtf") for row in table.pareto(cost)}
-    return front | {SearchSpace.largest, SearchSpace.smallest, PAPER_WINNER}
+    return {row.subnet for row in table.pareto("params")} | {SearchSpace.largest, SearchSpace.smallest, PAPER_WINNER}
 
 
 def _computed(table: QualityTable) -> set[Subnet]:

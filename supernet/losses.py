@@ -1,4 +1,4 @@
-"""Losses of training: SI-SNR, the one implementation that training and `eval.metrics` share."""
+"""Losses of training. SI-SNR is the one implementation, which `eval.metrics` hands on."""
 
 from __future__ import annotations
 
@@ -39,3 +39,21 @@ def si_snr(estimate: Tensor, reference: Tensor, eps: float = 1e-8) -> Tensor:
     target = gain * reference
     ratio = target.square().sum(-1) / ((estimate - target).square().sum(-1) + eps)
     return 10 * torch.log10(ratio + eps)
+
+
+def level_error(estimate: Tensor, reference: Tensor) -> Tensor:
+    """(gain - 1)^2, where gain is the factor at which the reference is heard in the estimate: <e, s> / |s|^2.
+
+    SI-SNR leaves the level, and even the sign, of the estimate free; an output that is played needs both. A silent
+    reference has error 0.
+
+    Args:
+        estimate: (..., samples).
+        reference: (..., samples).
+
+    Returns:
+        (...), no unit.
+    """
+    energy = reference.square().sum(-1)
+    gain = (estimate * reference).sum(-1) / energy.clamp_min(1e-8)
+    return torch.where(energy > 0, (gain - 1).square(), 0.0)

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from supernet.checkpoint import identity_hash, read_tensors, save, weights_hash, write_tensors
 from supernet.errors import UserError
-from supernet.losses import si_snr
+from supernet.losses import level_error, si_snr
 from supernet.model import AVConvTasNet
 from supernet.sampling import Sampler, Visit
 from supernet.tracking import Silent, Tracker
@@ -81,6 +81,10 @@ class TrainingSettings:
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
+class Diverged(UserError):
+    """A gradient was not finite. The weights are those of the step before."""
+
+
 class Batch(Protocol):
     """(batch, samples) float mixture and clean, (batch, frames, 88, 88) uint8 lips, (batch,) bool lips_present."""
 
@@ -135,13 +139,13 @@ def train(
     for step in range(start, settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
-        loss = _step(network, mixtures.batch(step), sampler.visits(step), optimizer, settings, fabric)
-        smoothed = loss if smoothed is None else 0.95 * smoothed + 0.05 * loss
+        quality = _step(network, mixtures.batch(step), sampler.visits(step), optimizer, settings, fabric)
+        smoothed = quality if smoothed is None else 0.95 * smoothed + 0.05 * quality
         progress.update()
-        progress.set_postfix_str(f"SI-SNR {-smoothed:.2f} dB", refresh=False)
+        progress.set_postfix_str(f"SI-SNR {smoothed:.2f} dB", refresh=False)
         done = step + 1
         if done % settings.batches_per_epoch == 0:
-            (tracker or Silent()).log({f"{description}/si_snr": -smoothed, f"{description}/step": done})
+            (tracker or Silent()).log({f"{description}/si_snr": smoothed, f"{description}/step": done})
             if after_epoch:
                 network.eval()
                 after_epoch(done // settings.batches_per_epoch)
@@ -162,7 +166,7 @@ def _step(
     settings: TrainingSettings,
     fabric: Fabric,
 ) -> float:
-    """One optimiser step on all `visits`; returns the loss of the first, in dB.
+    """One optimiser step on all `visits`; returns the SI-SNR of the first, in dB.
 
     The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits.
     """
@@ -172,19 +176,25 @@ def _step(
     with fabric.autocast():
         trunk = network.lip_features(batch.lips.to(fabric.device))
     features = trunk.detach().requires_grad_()
-    losses = []
+    qualities = []
     for visit in visits:
         with fabric.autocast():
             estimates = network.estimates(mixture, features, visit.subnet, visit.exits, present)
-            loss = torch.stack([-si_snr(estimate, clean).mean() for estimate in estimates]).mean()
-        (loss / len(visits)).backward()
-        losses.append(loss.detach())
+            quality = torch.stack([si_snr(estimate, clean).mean() for estimate in estimates]).mean()
+            level = torch.stack([level_error(estimate, clean).mean() for estimate in estimates]).mean()
+        ((level - quality) / len(visits)).backward()
+        qualities.append(quality.item())
     trunk.backward(features.grad)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
     if not norm.isfinite():
-        raise UserError(f"learning_rate: training diverged at {settings.learning_rate:g}, no weight was lost; lower it")
+        raise Diverged(f"learning_rate: training diverged at {settings.learning_rate:g}; lower it")
     optimizer.step()
-    return losses[0].item()
+    return qualities[0]
+
+
+def device() -> torch.device:
+    """Where `train` trains: the GPU where there is one."""
+    return Fabric(accelerator="auto", devices=1).device
 
 
 def _precision(settings: TrainingSettings) -> str:

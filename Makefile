@@ -1,0 +1,24 @@
+# make demo: set everything up, then the whole job. make test: set everything up, then the tests.
+PYTHON ?= python3
+VENV := .venv
+READY := $(VENV)/.ready
+
+.PHONY: demo test setup clean
+
+demo: setup
+	$(VENV)/bin/ofa-avse quickstart
+
+test: setup
+	$(VENV)/bin/pytest
+
+setup: $(READY)
+
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=/path/to/python3.11" >&2; exit 2; }
+	@command -v cc >/dev/null || { echo "a C compiler is needed to build pesq: install gcc or clang" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
+	touch $(READY)
+
+clean:
+	rm -rf $(VENV) build *.egg-info

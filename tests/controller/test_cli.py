@@ -1,0 +1,138 @@
+"""The command line as a user meets it: good commands, and one clear line with exit code 2 for bad ones."""
+
+from pathlib import Path
+
+import pytest
+
+from controller.cli import COMMANDS, find_config, main
+from eval.quality_table import QualityHeader, QualityRow, QualityTable
+from supernet import AVConvTasNet, SearchSpace, load, save
+
+
+def refused(capsys: pytest.CaptureFixture, *arguments: str) -> str:
+    """The error line of a command that must fail as bad input does."""
+    assert main([str(argument) for argument in arguments]) == 2
+    captured = capsys.readouterr()
+    lines = captured.err.strip().splitlines()
+    assert lines[-1].startswith("ofa-avse: ")
+    assert "Traceback" not in captured.err
+    return lines[-1]
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    rows = [QualityRow(subnet, 1000 + i, 1e6 + i, 3 + i / 100, 0.1) for i, subnet in enumerate(SearchSpace())]
+    QualityTable(QualityHeader("shared", 60, 1.0, False, "global"), rows).save(tmp_path / "quality.csv")
+    return tmp_path / "quality.csv"
+
+
+def test_without_a_command_the_overview_names_them_all(capsys):
+    assert main([]) == 0
+    assert all(f"\n  {name}" in capsys.readouterr().out for name in ["quickstart"])
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_has_help(name, capsys):
+    with pytest.raises(SystemExit) as leaving:
+        main([name, "--help"])
+    assert leaving.value.code == 0
+    assert "usage: ofa-avse" in capsys.readouterr().out
+
+
+def test_query_answers_from_a_table(table, capsys):
+    assert main(["query", "--table", str(table), "--max_params", "1100"]) == 0
+    assert "SI-SNRi" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_named(capsys):
+    assert "trian" in refused(capsys, "trian")
+
+
+def test_an_unknown_key_is_named(capsys):
+    assert "--supernet.stpes" in refused(capsys, "train", "--supernet.stpes", 3)
+
+
+def test_an_unknown_key_in_a_file_is_named(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("supernet: {stpes: 3}\n")
+    assert "stpes" in refused(capsys, "train", "--config", tmp_path / "a.yaml")
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [("supernet.steps", "many"), ("model.width", "thin"), ("data.corpus", "lrs9"), ("model.causal", "perhaps")],
+)
+def test_a_value_of_the_wrong_type_is_named(key, value, capsys):
+    assert key in refused(capsys, "train", f"--{key}", value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "named"),
+    [
+        ("model.width", "0.3", "width"),
+        ("supernet.steps", "0", "steps"),
+        ("data.snr_min", "9", "data.snr_min"),
+        ("data.list_seconds", "0.05", "data.list_seconds"),
+        ("search.episodes", "0", "search.episodes"),
+    ],
+)
+def test_a_value_out_of_range_is_named(key, value, named, capsys, tmp_path):
+    assert named in refused(capsys, "train", "--run", tmp_path, f"--{key}", value)
+
+
+def test_a_missing_configuration_lists_the_shipped_ones(capsys):
+    line = refused(capsys, "train", "--config", "gird")
+    assert "gird" in line
+    assert "grid" in line
+
+
+def test_a_configuration_that_is_no_yaml_is_named(tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text("supernet: [\n")
+    assert "a.yaml" in refused(capsys, "train", "--config", tmp_path / "a.yaml")
+
+
+def test_shipped_configurations_are_found_by_name():
+    assert find_config("grid").name == "grid.yaml"
+
+
+@pytest.mark.parametrize("command", ["score", "search", "extract", "retrain", "evaluate", "report"])
+def test_a_stage_before_its_turn_says_what_is_missing(command, tmp_path, capsys):
+    options = ["--output", tmp_path / "x.safetensors"] if command == "extract" else []
+    assert str(tmp_path) in refused(capsys, command, "--run", tmp_path / "run", *options)
+
+
+def test_a_subnet_outside_the_space_is_named(tmp_path, capsys):
+    line = refused(capsys, "retrain", "--run", tmp_path, "--subnet", "E128-B256-X6-R3-H2.0-V128")
+    assert "bottleneck 256 must not exceed encoder 128" in line
+
+
+@pytest.mark.parametrize("key", ["root", "speech", "noise"])
+def test_a_missing_folder_of_recordings_is_named(key, tmp_path, capsys):
+    for name in ("root", "speech", "noise"):
+        (tmp_path / name).mkdir()
+    options = [part for name in ("root", "speech", "noise") for part in (f"--data.{name}", tmp_path / name)]
+    options[options.index(f"--data.{key}") + 1] = tmp_path / "nowhere"
+    line = refused(capsys, "data", "--config", "grid", "--run", tmp_path / "run", *options)
+    assert "nowhere" in line or "empty" in line or "no " in line
+
+
+def test_extract_cuts_a_named_subnet_out_of_a_supernet(tmp_path, capsys):
+    save(AVConvTasNet(SearchSpace.largest, 1 / 32), tmp_path / "supernet.safetensors")
+    name, output = str(SearchSpace.smallest), tmp_path / "small.safetensors"
+    arguments = ["extract", "--model", tmp_path / "supernet.safetensors", "--subnet", name, "--output", output]
+    assert main([str(argument) for argument in arguments]) == 0
+    assert load(output).subnet == SearchSpace.smallest
+    assert name in capsys.readouterr().out
+
+
+def test_profile_reports_costs_of_this_machine(capsys):
+    assert main(["profile", "--model.width", "0.03125", "--subnet", "smallest", "--seconds", "0.4"]) == 0
+    out = capsys.readouterr().out
+    assert all(word in out for word in ("parameters", "MACs", "RTF", "memory"))
+
+
+def test_two_processes_do_not_share_a_run(tmp_path, capsys):
+    from controller import stages
+    from controller.config import Settings
+
+    with stages.working(Settings(run=str(tmp_path))):
+        assert "in use" in refused(capsys, "train", "--run", tmp_path)

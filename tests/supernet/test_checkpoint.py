@@ -1,0 +1,69 @@
+import pytest
+import torch
+
+from supernet import AVConvTasNet, SearchSpace, load, save
+from supernet.checkpoint import identity_hash, read_notes, weights_hash, write_atomically, write_tensors
+from supernet.errors import UserError
+from supernet.space import PAPER_WINNER
+
+WIDTH = 1 / 32
+
+
+@pytest.mark.parametrize(("causal", "norm"), [(False, "global"), (False, "frame"), (True, "frame")])
+def test_a_saved_network_rebuilds_itself(tmp_path, causal, norm, clip):
+    network = AVConvTasNet(PAPER_WINNER, WIDTH, causal, norm)
+    save(network, tmp_path / "winner.safetensors", trained_on="tones")
+    again = load(tmp_path / "winner.safetensors")
+    assert (again.subnet, again.width, again.causal, again.norm) == (PAPER_WINNER, WIDTH, causal, norm)
+    assert read_notes(tmp_path / "winner.safetensors") == {"trained_on": "tones"}
+    with torch.inference_mode():
+        assert torch.equal(again(*clip), network(*clip))
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(UserError, match="nowhere.safetensors: no such file"):
+        load(tmp_path / "nowhere.safetensors")
+
+
+@pytest.mark.parametrize("content", [b"", b"not tensors", b"\x00" * 100])
+def test_a_file_that_holds_no_tensors_is_named(tmp_path, content):
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match="model.safetensors: not a readable"):
+        load(path)
+
+
+def test_a_truncated_file_is_named(tmp_path):
+    path = tmp_path / "model.safetensors"
+    save(AVConvTasNet(SearchSpace.smallest, WIDTH), path)
+    path.write_bytes(path.read_bytes()[:-100])
+    with pytest.raises(UserError, match="model.safetensors"):
+        load(path)
+
+
+def test_another_kind_of_file_is_refused(tmp_path):
+    write_tensors(tmp_path / "a.safetensors", {"x": torch.zeros(1)}, {"kind": "checkpoint"})
+    with pytest.raises(UserError, match="holds no network"):
+        load(tmp_path / "a.safetensors")
+
+
+def test_a_write_that_fails_leaves_the_old_file(tmp_path):
+    path = tmp_path / "kept"
+    write_atomically(path, lambda temporary: temporary.write_text("old"))
+    with pytest.raises(ZeroDivisionError):
+        write_atomically(path, lambda temporary: temporary.write_text("half") and 1 / 0)
+    assert path.read_text() == "old"
+
+
+def test_the_hash_of_weights_sees_every_weight():
+    network = AVConvTasNet(SearchSpace.smallest, WIDTH)
+    before = weights_hash(network)
+    assert before == weights_hash(network)
+    for parameter in network.parameters():
+        parameter.data.view(-1)[-1] += 1
+        assert weights_hash(network) != before
+        parameter.data.view(-1)[-1] -= 1
+
+
+def test_identity_does_not_depend_on_the_order_of_keys():
+    assert identity_hash({"a": 1, "b": [2.0]}) == identity_hash({"b": [2.0], "a": 1}) != identity_hash({"a": 2, "b": [2.0]})

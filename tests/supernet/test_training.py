@@ -1,0 +1,152 @@
+from dataclasses import replace
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from supernet import AVConvTasNet, SearchSpace, load
+from supernet.errors import UserError
+from supernet.sampling import Sandwich, Single
+from supernet.space import AXES, PAPER_WINNER
+from supernet.training import CHECKPOINT, WEIGHTS, Diverged, TrainingSettings, train
+
+WIDTH = 1 / 32
+SETTINGS = TrainingSettings(steps=6, batch_size=2, clip_seconds=0.08, batches_per_epoch=2, checkpoint_every=2, rate_warmup=2)
+
+
+class Noise:
+    """Mixtures of tones in noise, a pure function of the step. `stop_at` breaks off there, as a kill would."""
+
+    def __init__(self, stop_at: int | None = None, name: str = "noise") -> None:
+        self.stop_at, self.identity = stop_at, {"name": name}
+
+    def batch(self, step: int) -> SimpleNamespace:
+        if step == self.stop_at:
+            raise KeyboardInterrupt
+        generator = torch.Generator().manual_seed(step)
+        time = torch.arange(1280) / 16_000
+        clean = 0.3 * torch.sin(6.28 * (200 + 400 * torch.rand(2, 1, generator=generator)) * time)
+        return SimpleNamespace(
+            mixture=clean + 0.2 * torch.randn(2, 1280, generator=generator),
+            clean=clean,
+            lips=torch.randint(0, 256, (2, 2, 88, 88), dtype=torch.uint8, generator=generator),
+            lips_present=torch.tensor([True, step % 2 == 0]),
+        )
+
+
+def fresh(subnet=SearchSpace.largest) -> AVConvTasNet:
+    torch.manual_seed(0)
+    return AVConvTasNet(subnet, WIDTH)
+
+
+def same(a: AVConvTasNet, b: AVConvTasNet) -> bool:
+    return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+
+
+SAMPLERS = [Sandwich(SearchSpace(WIDTH), warmup=2, random=1), Single(SearchSpace.largest)]
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS, ids=["sandwich", "single"])
+@pytest.mark.parametrize("killed_at", [1, 3, 5])
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path, sampler, killed_at):
+    undisturbed, killed = fresh(), fresh()
+    train(undisturbed, Noise(), sampler, SETTINGS, tmp_path / "a")
+    with pytest.raises(KeyboardInterrupt):
+        train(killed, Noise(stop_at=killed_at), sampler, SETTINGS, tmp_path / "b")
+    resumed = fresh()
+    train(resumed, Noise(), sampler, SETTINGS, tmp_path / "b")
+    assert same(resumed, undisturbed)
+    assert same(load(tmp_path / "b" / WEIGHTS), undisturbed)
+
+
+def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path):
+    first, again = fresh(), fresh()
+    train(first, Noise(), SAMPLERS[1], SETTINGS, tmp_path)
+    train(again, Noise(stop_at=0), SAMPLERS[1], SETTINGS, tmp_path)
+    assert same(first, again)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"settings": replace(SETTINGS, learning_rate=1e-4)}, {"mixtures": Noise(name="other")}], ids=str
+)
+def test_a_folder_of_another_run_is_refused(tmp_path, changed):
+    arguments = {"mixtures": Noise(), "sampler": SAMPLERS[1], "settings": SETTINGS, "folder": tmp_path}
+    train(fresh(), **arguments)
+    with pytest.raises(UserError, match=CHECKPOINT):
+        train(fresh(), **(arguments | changed))
+
+
+def test_training_lowers_the_loss():
+    network = fresh(SearchSpace.smallest)
+    seen = []
+    tracker = SimpleNamespace(log=lambda figures: seen.append(figures["tones/si_snr"]))
+    settings = replace(SETTINGS, steps=60, batches_per_epoch=10, rate_warmup=5, learning_rate=3e-3)
+    train(network, Noise(), Single(SearchSpace.smallest), settings, tracker=tracker, description="tones")
+    assert len(seen) == 6
+    assert seen[-1] > seen[0] + 1
+
+
+def test_epochs_are_announced_in_order():
+    epochs = []
+    train(fresh(SearchSpace.smallest), Noise(), Single(SearchSpace.smallest), SETTINGS, after_epoch=epochs.append)
+    assert epochs == [1, 2, 3]
+
+
+def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    train(fresh(SearchSpace.smallest), Noise(), Single(SearchSpace.smallest), SETTINGS)
+    assert not list(tmp_path.iterdir())
+
+
+def test_divergence_is_named_and_leaves_finite_weights():
+    network = fresh(SearchSpace.smallest)
+    mixtures = Noise()
+    mixtures.batch = lambda step, whole=mixtures.batch: _spoiled(whole(step), step == 3)
+    with pytest.raises(Diverged, match="learning_rate"):
+        train(network, mixtures, Single(SearchSpace.smallest), SETTINGS)
+    assert all(parameter.isfinite().all() for parameter in network.parameters())
+
+
+def _spoiled(batch: SimpleNamespace, spoil: bool) -> SimpleNamespace:
+    if spoil:
+        batch.mixture = batch.mixture * float("nan")
+    return batch
+
+
+def test_the_rate_rises_then_falls_to_a_hundredth():
+    settings = TrainingSettings(steps=100, rate_warmup=10, learning_rate=1.0)
+    rates = [settings.rate(step) for step in range(100)]
+    assert rates[9] == 1.0
+    assert rates[:10] == sorted(rates[:10])
+    assert rates[9:] == sorted(rates[9:], reverse=True)
+    assert rates[-1] < 0.02
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("steps", 0), ("lip_dropout", 1.5), ("learning_rate", float("nan")), ("batch_size", 0)]
+)
+def test_settings_out_of_range_are_named(key, value):
+    with pytest.raises(UserError, match=key):
+        TrainingSettings(**{key: value})
+
+
+def test_the_sandwich_warms_up_then_visits_largest_smallest_and_distinct_random_subnets():
+    sampler = Sandwich(SearchSpace(WIDTH), warmup=3, random=2)
+    assert [visit.subnet for visit in sampler.visits(2)] == [SearchSpace.largest]
+    for step in range(3, 50):
+        largest, smallest, *others = (visit.subnet for visit in sampler.visits(step))
+        assert (largest, smallest) == (SearchSpace.largest, SearchSpace.smallest)
+        assert len(set(others)) == 2
+        assert sampler.visits(step) == sampler.visits(step)
+
+
+def test_every_width_and_depth_is_visited_in_time():
+    sampler = Sandwich(SearchSpace(WIDTH), warmup=0, random=1)
+    visited = {replace(v.subnet, repeats=r) for step in range(1500) for v in sampler.visits(step) for r in v.exits}
+    assert visited == set(SearchSpace())
+
+
+def test_a_single_network_trains_its_last_exit_only():
+    (visit,) = Single(PAPER_WINNER).visits(7)
+    assert visit.exits == (PAPER_WINNER.repeats,)
+    assert visit.exits[0] in AXES["repeats"]
