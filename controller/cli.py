@@ -53,7 +53,11 @@ class NamedConfig(ActionConfigFile):
     """`--config grid` is the shipped grid.yaml; anything that looks like a path is one."""
 
     def __call__(self, parser, namespace, values, option_string=None) -> None:
-        super().__call__(parser, namespace, str(find_config(values)), option_string)
+        path = find_config(values)
+        try:
+            super().__call__(parser, namespace, str(path), option_string)
+        except (UserError, TypeError, ValueError) as error:
+            raise UserError(f"--config {path}: {' '.join(str(error).split())}") from error
 
 
 def find_config(name: str) -> Path:
@@ -70,6 +74,7 @@ def find_config(name: str) -> Path:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return the exit code."""
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin slow down whatever else the machine does
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
@@ -106,7 +111,7 @@ def run(name: str, options: list[str]) -> int | None:
         fields = parser.add_class_arguments(Settings, as_group=False)
         if not any(option.split("=")[0] == "--config" for option in options):
             options = ["--config", DEFAULT_CONFIG, *options]
-        parsed = parser.instantiate_classes(parser.parse_args(options))
+        parsed = parser.instantiate(parser.parse_args(options))
         values["settings"] = Settings(**{field: parsed[field] for field in fields})
     else:
         parsed = parser.parse_args(options)

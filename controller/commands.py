@@ -100,7 +100,7 @@ def profile(settings: Settings, model: str | None = None, subnet: str | None = N
 
     Args:
         model: weights to measure.
-        subnet: or the name of a subnet, measured with fresh weights at model.width.
+        subnet: or the name of a subnet, measured with fresh weights at network.width.
         seconds: length of the clip.
     """
     network = load(model) if model else stages.network(settings, stages.named(subnet or "winner"), settings.seed)

@@ -19,7 +19,7 @@ from supernet.training import TrainingSettings
 
 
 @dataclass
-class ModelSettings:
+class NetworkSettings:
     """Which networks the space is made of.
 
     Args:
@@ -35,7 +35,7 @@ class ModelSettings:
     def __post_init__(self) -> None:
         SearchSpace(self.width)  # raises for a width that splits a channel
         if self.causal and self.norm == "global":
-            raise UserError("model.norm: 'global' looks at the whole clip and cannot be causal; use frame")
+            raise UserError("network.norm: 'global' looks at the whole clip and cannot be causal; use frame")
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Settings:
         threads: CPU threads; 0 uses all cores.
         minutes: what each stage takes on two cores, for the time left that quickstart shows.
         data: the corpus.
-        model: the networks.
+        network: the networks.
         supernet: training of the supernet.
         finetune: training of each subnet that the search looks at, from shared weights.
         retrain: training of the final subnet from scratch.
@@ -62,7 +62,7 @@ class Settings:
     threads: int = 0
     minutes: dict[str, float] = field(default_factory=dict)
     data: DataSettings = field(default_factory=DataSettings)
-    model: ModelSettings = field(default_factory=ModelSettings)
+    network: NetworkSettings = field(default_factory=NetworkSettings)
     supernet: TrainingSettings = field(default_factory=TrainingSettings)
     finetune: TrainingSettings = field(default_factory=TrainingSettings)
     retrain: TrainingSettings = field(default_factory=TrainingSettings)

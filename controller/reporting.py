@@ -72,8 +72,8 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
 def _settings(settings: Settings) -> dict[str, str]:
     """What a reader needs to judge the figures; the whole tree is in the run's config.yaml."""
     return {
-        "width": f"{settings.model.width:g}",
-        "causal": "yes" if settings.model.causal else "no",
+        "width": f"{settings.network.width:g}",
+        "causal": "yes" if settings.network.causal else "no",
         "seed": str(settings.seed),
         "SNR": f"{settings.data.snr_min:g} to {settings.data.snr_max:g} dB",
         "supernet steps": str(settings.supernet.steps),

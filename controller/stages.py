@@ -99,10 +99,10 @@ def describe(corpus: Corpus) -> str:
 
 def network(settings: Settings, subnet: Subnet, seed: int) -> AVConvTasNet:
     """A network with fresh weights, the same for the same seed."""
-    norm = None if settings.model.norm == "auto" else settings.model.norm
+    norm = None if settings.network.norm == "auto" else settings.network.norm
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AVConvTasNet(subnet, settings.model.width, settings.model.causal, norm)
+        return AVConvTasNet(subnet, settings.network.width, settings.network.causal, norm)
 
 
 def training_mixtures(settings: Settings, training: TrainingSettings) -> TrainingMixtures:
@@ -119,7 +119,7 @@ def training_mixtures(settings: Settings, training: TrainingSettings) -> Trainin
 def train_supernet(settings: Settings, tracker: Tracker | None = None) -> AVConvTasNet:
     """Train the supernet to its end, from wherever it is."""
     training = settings.supernet
-    space = SearchSpace(settings.model.width)
+    space = SearchSpace(settings.network.width)
     supernet = network(settings, space.largest, settings.seed)
     sampler = Sandwich(space, training.largest_alone, training.random_subnets, training.seed)
     mixtures = training_mixtures(settings, training)
@@ -160,11 +160,11 @@ def search(settings: Settings) -> SearchResult:
     """Search, from the ledger's beginning or from where it was killed."""
     table = open_table(settings)
     return search_space(
-        SearchSpace(settings.model.width),
+        SearchSpace(settings.network.width),
         fine_tuning(settings),
         settings.search,
         settings.folder / "search",
-        lambda subnet: parameters(subnet, settings.model.width),
+        lambda subnet: parameters(subnet, settings.network.width),
         lambda subnet: table[subnet].latency_ms,
     )
 

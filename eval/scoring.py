@@ -95,7 +95,8 @@ def score_all(
             for repeats, values in _exits(network, prepared, features, deepest, AXES["repeats"]).items():
                 known[replace(deepest, repeats=repeats)] = values
             if partial:
-                _append(partial, identity, {s: known[s] for s in (replace(deepest, repeats=r) for r in AXES["repeats"])})
+                exits = [replace(deepest, repeats=repeats) for repeats in AXES["repeats"]]
+                _append(partial, identity, {subnet: known[subnet] for subnet in exits})
     for subnet in space:
         yield subnet, Scores(known[subnet], conditions)
 
@@ -116,7 +117,7 @@ def _append(path: Path, identity: str, scores: dict[Subnet, np.ndarray]) -> None
     path.parent.mkdir(parents=True, exist_ok=True)
     row = {"identity": identity, "scores": {str(subnet): values.tolist() for subnet, values in scores.items()}}
     with path.open("a") as file:
-        file.write(json.dumps(row) + "\n")
+        file.write(f"\n{json.dumps(row)}\n")  # on a line of its own, also after one that a kill cut short
 
 
 def _read_partial(path: Path, identity: str) -> dict[Subnet, np.ndarray]:

@@ -65,13 +65,14 @@ class TrainingSettings:
     seed: int = 0
 
     def __post_init__(self) -> None:
+        where = "(of supernet, finetune or retrain)"
         for name in ("steps", "batches_per_epoch", "batch_size", "checkpoint_every"):
             if getattr(self, name) < 1:
-                raise UserError(f"{name}: must be at least 1, but is {getattr(self, name)}")
+                raise UserError(f"{name} {where}: must be at least 1, but is {getattr(self, name)}")
         if not 0 <= self.lip_dropout <= 1:
-            raise UserError(f"lip_dropout: must lie in [0, 1], but is {self.lip_dropout:g}")
+            raise UserError(f"lip_dropout {where}: must lie in [0, 1], but is {self.lip_dropout:g}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise UserError(f"learning_rate: must be positive and finite, but is {self.learning_rate:g}")
+            raise UserError(f"learning_rate {where}: must be positive and finite, but is {self.learning_rate:g}")
 
     def rate(self, step: int) -> float:
         """Learning rate of a step: linear rise, then a half cosine down to a hundredth of the peak."""

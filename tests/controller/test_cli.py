@@ -59,7 +59,7 @@ def test_an_unknown_key_in_a_file_is_named(tmp_path, capsys):
 
 @pytest.mark.parametrize(
     ("key", "value"),
-    [("supernet.steps", "many"), ("model.width", "thin"), ("data.corpus", "lrs9"), ("model.causal", "perhaps")],
+    [("supernet.steps", "many"), ("network.width", "thin"), ("data.corpus", "lrs9"), ("network.causal", "perhaps")],
 )
 def test_a_value_of_the_wrong_type_is_named(key, value, capsys):
     assert key in refused(capsys, "train", f"--{key}", value)
@@ -68,7 +68,7 @@ def test_a_value_of_the_wrong_type_is_named(key, value, capsys):
 @pytest.mark.parametrize(
     ("key", "value", "named"),
     [
-        ("model.width", "0.3", "width"),
+        ("network.width", "0.3", "width"),
         ("supernet.steps", "0", "steps"),
         ("data.snr_min", "9", "data.snr_min"),
         ("data.list_seconds", "0.05", "data.list_seconds"),
@@ -125,7 +125,7 @@ def test_extract_cuts_a_named_subnet_out_of_a_supernet(tmp_path, capsys):
 
 
 def test_profile_reports_costs_of_this_machine(capsys):
-    assert main(["profile", "--model.width", "0.03125", "--subnet", "smallest", "--seconds", "0.4"]) == 0
+    assert main(["profile", "--network.width", "0.03125", "--subnet", "smallest", "--seconds", "0.4"]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("parameters", "MACs", "RTF", "memory"))
 
