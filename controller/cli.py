@@ -19,6 +19,7 @@ from supernet.errors import UserError
 
 PROGRAM = "ofa-avse"
 DEFAULT_CONFIG = "quick"
+SWITCHES = {"no_lips": "enhance from the sound alone"}  # options that take no value
 
 
 class Command(NamedTuple):
@@ -101,8 +102,11 @@ def run(name: str, options: list[str]) -> int | None:
     parameters = inspect.signature(function, eval_str=True).parameters
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.help, exit_on_error=True)
-    skip = {"settings"}
+    switches = [key for key in parameters if key in SWITCHES]
+    skip = {"settings", *switches}
     parser.add_function_arguments(function, as_group=False, as_positional=name == "enhance", skip=skip)
+    for key in switches:
+        parser.add_argument(f"--{key}", action="store_true", help=SWITCHES[key])
     values = {}
     if "settings" in parameters:
         from controller.config import Settings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -154,7 +155,7 @@ def _write(
                 clipped += int((np.abs(block) > 1).sum())
                 written += len(block)
                 file.write(np.clip(block, -1, 1))
-                progress.update(len(block) / SAMPLE_RATE)
+                progress.update(min(len(block) / SAMPLE_RATE, (progress.total or math.inf) - progress.n))
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
