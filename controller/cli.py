@@ -28,7 +28,9 @@ class Command(NamedTuple):
 
 
 COMMANDS = {
-    "quickstart": Command("controller.quickstart", "the whole job: corpus, train, score, search, retrain, evaluate, report"),
+    "quickstart": Command(
+        "controller.quickstart", "the whole job: corpus, train, score, search, retrain, evaluate, report"
+    ),
     "data": Command("controller.commands", "make the corpus: synthesise talkers, or prepare recordings"),
     "train": Command("controller.commands", "train the supernet; goes on where it stopped"),
     "score": Command("controller.commands", "quality table of all 324 subnets, with costs"),

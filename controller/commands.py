@@ -1,4 +1,4 @@
-"""The commands of `ofa-avse` that work in a run's folder: each calls its stage and prints what a person wants to know."""
+"""The commands of `ofa-avse` that work in a run's folder: each calls its stage and prints what a person asks."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ def data(settings: Settings) -> None:
 def train(settings: Settings) -> None:
     """Train the supernet."""
     with stages.working(settings):
-        stages.train_supernet(settings, start_tracking(settings.tracking, settings.folder, "supernet", asdict(settings)))
+        stages.train_supernet(
+            settings, start_tracking(settings.tracking, settings.folder, "supernet", asdict(settings))
+        )
     print(f"{settings.folder / 'supernet' / stages.WEIGHTS}: the supernet of all 324 subnets")
 
 

@@ -17,7 +17,7 @@ from controller import stages
 from controller.config import Settings
 from controller.reporting import STAGE_TIMES, write_report
 from eval.evaluation_report import EvaluationReport
-from supernet.checkpoint import write_atomically
+from supernet.files import write_text
 from supernet.tracking import start_tracking
 
 STAGES = ("corpus", "supernet", "scoring", "search", "retrain", "evaluation", "report")
@@ -28,7 +28,7 @@ def quickstart(settings: Settings) -> None:
     with stages.working(settings):
         clock = Clock(settings)
         config = yaml.safe_dump(asdict(settings), sort_keys=False)
-        write_atomically(settings.folder / "config.yaml", lambda path: path.write_text(config))
+        write_text(settings.folder / "config.yaml", config)
         tracker = start_tracking(settings.tracking, settings.folder, "quickstart", asdict(settings))
         with clock.stage("corpus"):
             print(stages.describe(stages.corpus(settings)))
@@ -96,4 +96,4 @@ class Clock:
             yield
         finally:
             self.spent[name] = self.spent.get(name, 0) + time.monotonic() - begun
-            write_atomically(self.path, lambda path: path.write_text(json.dumps(self.spent)))
+            write_text(self.path, json.dumps(self.spent))

@@ -52,7 +52,12 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
     return ReportContent(
         title=f"ofa-avse: {settings.run}",
         winner=Winner(
-            str(winner), row.params, row.macs, row.rtf, _score(report.overall("true"), "si_snri"), "retrained from scratch"
+            str(winner),
+            row.params,
+            row.macs,
+            row.rtf,
+            _score(report.overall("true"), "si_snri"),
+            "retrained from scratch",
         ),
         corpus=f"{stages.describe(corpus)}. Voices, noises and sentences of the test list are unseen in training.",
         settings=_settings(settings),

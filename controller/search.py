@@ -31,8 +31,8 @@ from controller.ppo import optimiser_for, roll_out, update
 from controller.reward import RewardSettings
 from controller.rivals.random import random_search
 from controller.settings import SearchSettings
-from supernet.checkpoint import write_atomically
 from supernet.errors import UserError
+from supernet.files import write_text
 from supernet.space import SearchSpace, Subnet
 
 LEDGER = "ledger.sqlite"
@@ -186,8 +186,7 @@ def _write(result: SearchResult, path: Path) -> None:
         "settings": asdict(result.settings),
         "trajectory": [_row(row) for row in result.rows],
     }
-    text = json.dumps(document, indent=1, allow_nan=False) + "\n"
-    write_atomically(path, lambda temporary: temporary.write_text(text))
+    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
 
 
 def _row(row: Row) -> dict[str, Any]:

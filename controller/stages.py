@@ -39,11 +39,12 @@ from eval.peers.wiener import Wiener
 from eval.quality_table import QualityTable
 from eval.scoring import Prepared, validate
 from eval.tabulate import tabulate
-from supernet.checkpoint import load, weights_hash, write_atomically
+from supernet.checkpoint import load, weights_hash
 from supernet.data.corpora import build
 from supernet.data.manifest import LISTS, Corpus
 from supernet.data.mixtures import FixedMixtures, TrainingMixtures
 from supernet.errors import UserError
+from supernet.files import write_atomically, write_text
 from supernet.model import AVConvTasNet
 from supernet.sampling import Sandwich, Single
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
@@ -93,7 +94,9 @@ def describe(corpus: Corpus) -> str:
         if clips:
             speakers = len({clip.speaker for clip in clips})
             minutes = sum(clip.samples for clip in clips) / SAMPLE_RATE / 60
-            parts.append(f"{len(clips)} {name}" + (f" of {speakers} voices" if role != "noise" else "") + f", {minutes:.0f} min")
+            parts.append(
+                f"{len(clips)} {name}" + (f" of {speakers} voices" if role != "noise" else "") + f", {minutes:.0f} min"
+            )
     return "; ".join(parts)
 
 
@@ -211,7 +214,7 @@ def retrain(settings: Settings, subnet: Subnet, tracker: Tracker | None = None) 
     if not note.is_file():
         scores = validate(model, validation(settings))
         content = ValidationScore(scores.mean, scores.standard_error, len(scores.si_snri))._asdict()
-        write_atomically(note, lambda temporary: temporary.write_text(json.dumps(content) + "\n"))
+        write_text(note, json.dumps(content) + "\n")
     return model
 
 

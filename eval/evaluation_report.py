@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from supernet.errors import UserError
+from supernet.files import write_text
 
 METRICS = {"si_snri": "SI-SNRi dB", "si_snr": "SI-SNR dB", "pesq": "PESQ", "stoi": "STOI", "estoi": "ESTOI"}
 NOISY = "noisy"
@@ -146,9 +146,7 @@ class EvaluationReport:
 
     def save(self, path: str | Path) -> None:
         """Write `to_json()` in one step."""
-        temporary = Path(f"{path}.tmp")
-        temporary.write_text(self.to_json())
-        os.replace(temporary, path)
+        write_text(Path(path), self.to_json())
 
     @classmethod
     def load(cls, path: str | Path) -> EvaluationReport:

@@ -10,13 +10,13 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from eval.query import COSTS, Answer, check_budgets, check_measured, find_best
 from supernet.errors import UserError
+from supernet.files import write_text
 from supernet.space import Subnet
 
 
@@ -156,9 +156,7 @@ class QualityTable:
             values = [getattr(row, name) for name in _COLUMNS]
             values += [row.by_condition.get(name, math.nan) for name in conditions]
             writer.writerow(["" if value != value else value for value in values])  # NaN is an empty cell
-        temporary = Path(f"{path}.tmp")
-        temporary.write_text(text.getvalue())
-        os.replace(temporary, path)
+        write_text(Path(path), text.getvalue())
 
     @classmethod
     def load(cls, path: str | Path) -> QualityTable:

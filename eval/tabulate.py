@@ -23,7 +23,6 @@ from supernet.extraction import extract
 from supernet.model import AVConvTasNet
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
-
 AT_ONCE = 32  # subnets whose estimates wait in memory for PESQ
 
 

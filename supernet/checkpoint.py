@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +12,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from supernet.errors import UserError
+from supernet.files import write_atomically
 from supernet.model import AVConvTasNet
 from supernet.space import Subnet
 from supernet.timing import SAMPLE_RATE
-
-
-def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write` on a temporary file beside `path`, then rename it into place."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    write(temporary)
-    os.replace(temporary, path)
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:

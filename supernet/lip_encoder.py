@@ -36,7 +36,9 @@ class LipTrunk(nn.Module):
         self.stem = nn.Conv2d(MOTION_FRAMES, first, STEM_KERNEL, STEM_STRIDE, padding=STEM_KERNEL // 2)
         self.stages = nn.ModuleList([_Separable(first, second), _Separable(second, third)])
         self.norms = nn.ModuleList([nn.GroupNorm(1, count) for count in (first, second, third)])
-        self.pool = nn.Conv2d(third, third, SIDES[-1], groups=third)  # a learned place for each feature, where a mean forgets it
+        self.pool = nn.Conv2d(
+            third, third, SIDES[-1], groups=third
+        )  # a learned place for each feature, where a mean forgets it
         self.features = third
 
     def forward(self, lips: Tensor) -> Tensor:

@@ -85,9 +85,7 @@ class AVConvTasNet(nn.Module):
             visual = self.lip_head(features, active)
             if lips_present is not None:
                 visual = visual * lips_present[:, None, None].to(visual.dtype)
-        return [
-            self.decoder(latents * mask, active) for mask in self.separator.masks(latents, visual, active, exits)
-        ]
+        return [self.decoder(latents * mask, active) for mask in self.separator.masks(latents, visual, active, exits)]
 
     @staticmethod
     def check(mixture: Tensor, lips: Tensor | None) -> None:

@@ -39,9 +39,7 @@ class Subnet:
     visual: int
 
     def __str__(self) -> str:
-        return (
-            f"E{self.encoder}-B{self.bottleneck}-X{self.blocks}-R{self.repeats}-H{self.expansion:.1f}-V{self.visual}"
-        )
+        return f"E{self.encoder}-B{self.bottleneck}-X{self.blocks}-R{self.repeats}-H{self.expansion:.1f}-V{self.visual}"
 
     @classmethod
     def parse(cls, text: str) -> Subnet:
@@ -56,9 +54,7 @@ class Subnet:
                 allowed = ", ".join(map(str, options))
                 raise UserError(f"subnet '{text}': {axis} must be one of {allowed}, not {getattr(subnet, axis):g}")
         if subnet.bottleneck > subnet.encoder:
-            raise UserError(
-                f"subnet '{text}': bottleneck {subnet.bottleneck} must not exceed encoder {subnet.encoder}"
-            )
+            raise UserError(f"subnet '{text}': bottleneck {subnet.bottleneck} must not exceed encoder {subnet.encoder}")
         return subnet
 
     @property

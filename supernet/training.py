@@ -225,7 +225,9 @@ def _resume(folder: Path, network: AVConvTasNet, optimizer: torch.optim.Optimize
             f"{path}: belongs to a run with other settings, data or initial weights; "
             "choose another run folder, or delete this one to start over"
         )
-    network.load_state_dict({name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")})
+    network.load_state_dict(
+        {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    )
     for name, parameter in network.named_parameters():
         if f"step.{name}" in tensors:
             optimizer.state[parameter] = {key: tensors[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}

@@ -10,7 +10,14 @@ from supernet.data.settings import DataSettings
 from supernet.data.synthetic import SyntheticSettings
 
 SMALL = SyntheticSettings(
-    train_clips=20, val_clips=10, test_clips=10, train_voices=4, val_voices=3, test_voices=3, clip_seconds=1.0, workers=1
+    train_clips=20,
+    val_clips=10,
+    test_clips=10,
+    train_voices=4,
+    val_voices=3,
+    test_voices=3,
+    clip_seconds=1.0,
+    workers=1,
 )
 
 

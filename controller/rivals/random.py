@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.oracle import Oracle, Move
+from controller.oracle import Move, Oracle
 from controller.settings import SearchSettings
 
 

@@ -27,7 +27,10 @@ def quality_against(table: QualityTable, cost: str, searched: set[str], winner: 
         rows = list(rows)
         return go.Scatter(
             x=[getattr(row, cost) for row in rows], y=[row.si_snri for row in rows],
-            text=[_describe(row) for row in rows], name=name, hovertemplate="%{text}<extra></extra>", **{"mode": "markers", **style},
+            text=[_describe(row) for row in rows],
+            name=name,
+            hovertemplate="%{text}<extra></extra>",
+            **{"mode": "markers", **style},
         )  # fmt: skip
 
     figure = go.Figure()

@@ -7,7 +7,6 @@ plotly's own script (embedded once) and the page's style and script. Nothing on 
 from __future__ import annotations
 
 import json
-import os
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -17,6 +16,7 @@ from plotly.offline import get_plotlyjs
 
 from eval.report import figures, sections
 from eval.report.content import ReportContent
+from supernet.files import write_text
 from supernet.timing import FRAME_RATE
 
 
@@ -24,9 +24,7 @@ def write_page(path: Path, content: ReportContent) -> None:
     """Write the page in one step: `path` holds the old page or the whole new one."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
-    temporary.write_text(_page(content), encoding="utf-8")
-    os.replace(temporary, path)
+    write_text(path, _page(content))
 
 
 def _page(content: ReportContent) -> str:

@@ -160,7 +160,8 @@ def budget(content: ReportContent) -> str:
         plot_space(
             f"plot-{cost}",
             f"{captions[cost]} Each point is one of the {len(table)} subnets with {escape(header.fidelity)} weights, "
-            f"its mean over {header.clips} validation clips (standard error {_typical_error(table):.2f} dB); hover for its name.",
+            f"its mean over {header.clips} validation clips (standard error {_typical_error(table):.2f} dB); "
+            "hover for its name.",
         )
         for cost in costs
     )
@@ -189,7 +190,7 @@ def search(content: ReportContent) -> str:
     )
     ranked = sorted({row.subnet: row for row in content.search}.values(), key=lambda row: -row.reward)
     body = "".join(
-        f'<tr{_winner_class(row.subnet, content)}><th>{subnet_code(row.subnet)}</th><td>{count(row.params)}</td>'
+        f"<tr{_winner_class(row.subnet, content)}><th>{subnet_code(row.subnet)}</th><td>{count(row.params)}</td>"
         f"<td>{escape(decibels(row.si_snri))}</td><td>{row.reward:.3f}</td><td>{row.episode}.{row.step}</td></tr>"
         for row in ranked[:12]
     )
@@ -207,7 +208,8 @@ def fidelities(content: ReportContent) -> str:
     caption = "SI-SNRi by fidelity <span>dB on the validation list, mean ± standard error (clips)</span>"
     return (
         "<p>The search trusts cheap estimates. Here is what they became: <b>shared</b> uses the big network's weights "
-        "as they are, <b>finetuned</b> trains them a little further, <b>retrained</b> starts from scratch. If the columns "
+        "as they are, <b>finetuned</b> trains them a little further, <b>retrained</b> starts from scratch. If the "
+        "columns "
         "order the rows alike, the cheap estimate was worth trusting.</p>" + data_table(caption, head, body)
     )
 
@@ -291,5 +293,3 @@ def _quality_rows(
 
 def _winner_class(subnet: str, content: ReportContent) -> str:
     return ' class="winner"' if subnet == content.winner.subnet else ""
-
-

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +14,7 @@ from supernet.data.drawing import Drawing
 from supernet.data.manifest import LISTS, MANIFEST, Clip, Corpus, Split, write_lines
 from supernet.data.settings import DataSettings, whole_frames
 from supernet.errors import UserError
+from supernet.files import write_text
 
 SETTINGS = "settings.json"
 UNUSED = {  # settings that do not change what a corpus holds
@@ -65,12 +65,11 @@ def _claim(folder: Path, settings: DataSettings) -> None:
     wanted = {key: value for key, value in asdict(settings).items() if key not in UNUSED[settings.corpus]}
     wanted = json.loads(json.dumps(wanted))  # as JSON gives them back
     wanted.get("synthetic", {}).pop("workers", None)
+    if settings.corpus == "synthetic":
+        wanted["generator"] = synthetic.GENERATOR
     path = folder / SETTINGS
     if not (path.is_file() and any(folder.glob("audio/*"))):
-        folder.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{SETTINGS}.{os.getpid()}")
-        temporary.write_text(json.dumps(wanted, indent=2) + "\n")
-        os.replace(temporary, path)
+        write_text(path, json.dumps(wanted, indent=2) + "\n")
         return
     try:
         there = json.loads(path.read_text())

@@ -90,7 +90,6 @@ class Drawing:
     def spec(self, condition: str, generator: np.random.Generator, target: Clip | None = None) -> MixtureSpec:
         """One mixture under `condition`, of `target` or of a random one."""
         target = target or _choose(generator, self._targets[condition])
-        samples = self.frames * SAMPLES_PER_FRAME
         return MixtureSpec(
             target=target.id,
             start=self._start(generator, target, SAMPLES_PER_FRAME) // SAMPLES_PER_FRAME,

@@ -8,6 +8,7 @@ seed: what is spoken is a function of text and voice.
 from __future__ import annotations
 
 import ctypes
+from _ctypes import dlclose
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ from functools import cache
 import espeakng_loader
 import numpy as np
 import torch
-from _ctypes import dlclose
 from torchaudio.functional import resample
 
 from supernet.errors import UserError

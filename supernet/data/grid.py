@@ -7,7 +7,6 @@ a second. A file that cannot be used is listed with its reason; it stops nothing
 from __future__ import annotations
 
 import multiprocessing
-import os
 import re
 from collections.abc import Sequence
 from concurrent.futures import TimeoutError
@@ -22,12 +21,12 @@ from scipy.io import wavfile
 from tqdm import tqdm
 
 from supernet.data.lips import lip_regions
-from supernet.data.manifest import Clip, Role
+from supernet.data.manifest import Clip, Role, save_audio, save_lips
 from supernet.data.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES, read_audio
 from supernet.data.settings import DataSettings
 from supernet.data.splits import assign, noise_kind, speech_speaker
 from supernet.errors import UserError
-from supernet.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
+from supernet.timing import SAMPLES_PER_FRAME
 
 REJECTED = "rejected.tsv"
 TIME_LIMIT = 900  # s for one file; a decoder that hangs costs that file only
@@ -47,8 +46,6 @@ def prepare(folder: Path | str, settings: DataSettings) -> list[Clip]:
         *_drafts("noise", settings.noise, "--data.noise", AUDIO_SUFFIXES),
     ]
     _check(drafts, settings)
-    for kind in ("audio", "lips"):
-        (folder / kind).mkdir(parents=True, exist_ok=True)
     roots = {"talker": settings.root, "speech": settings.speech, "noise": settings.noise}
     tasks = [(draft, Path(roots[draft.role]) / draft.source, folder) for draft in drafts]
     clips, rejected = _convert_all(tasks, settings.workers)
@@ -89,9 +86,7 @@ def _draft(role: Role, path: Path) -> Clip:
     )
 
 
-def _convert_all(
-    tasks: Sequence[tuple[Clip, Path, Path]], workers: int
-) -> tuple[list[Clip], list[tuple[Path, str]]]:
+def _convert_all(tasks: Sequence[tuple[Clip, Path, Path]], workers: int) -> tuple[list[Clip], list[tuple[Path, str]]]:
     """The usable clips, and (path, reason) of the others."""
     clips, rejected, used = [], [], {}
     context = multiprocessing.get_context("spawn")  # forked decoders can hang on locks of their parent's threads
@@ -140,29 +135,9 @@ def _convert(draft: Clip, path: Path, folder: Path) -> Clip:
         if not frames:
             raise UserError(f"{path}: is shorter than one video frame; replace the file")
         wave = wave[: frames * SAMPLES_PER_FRAME]
-        with _replacing(folder / draft.lips) as file:
-            np.save(file, lips[:frames])
-    with _replacing(folder / draft.audio) as file:
-        wavfile.write(file, SAMPLE_RATE, (wave * 32768).round().clip(-32768, 32767).astype(np.int16))
+        save_lips(folder / draft.lips, lips[:frames])
+    save_audio(folder / draft.audio, (wave * 32768).round().clip(-32768, 32767).astype(np.int16))
     return replace(draft, samples=len(wave), frames=len(wave) // SAMPLES_PER_FRAME)
-
-
-class _replacing:
-    """Open a file for writing that appears under its name only when it is complete."""
-
-    def __init__(self, path: Path) -> None:
-        self.path, self.temporary = path, path.with_name(f".{path.name}.{os.getpid()}")
-
-    def __enter__(self):
-        self.file = self.temporary.open("wb")
-        return self.file
-
-    def __exit__(self, kind, value, trace) -> None:
-        self.file.close()
-        if kind is None:
-            os.replace(self.temporary, self.path)
-        else:
-            self.temporary.unlink()
 
 
 def _report(rejected: Sequence[tuple[Path, str]], files: int, folder: Path) -> None:

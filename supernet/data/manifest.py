@@ -12,10 +12,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -23,6 +22,7 @@ import numpy as np
 from scipy.io import wavfile
 
 from supernet.errors import UserError
+from supernet.files import write_atomically, write_text
 from supernet.timing import SAMPLE_RATE
 
 Role = Literal["talker", "speech", "noise"]
@@ -119,12 +119,24 @@ class Corpus:
         return digest.hexdigest()
 
 
+def save_audio(path: Path, wave: np.ndarray) -> None:
+    """Write int16 (samples,) at 16 kHz, atomically."""
+    write_atomically(path, lambda temporary: wavfile.write(temporary, SAMPLE_RATE, wave))
+
+
+def save_lips(path: Path, lips: np.ndarray) -> None:
+    """Write uint8 (frames, 96, 96), atomically."""
+
+    def write(temporary: Path) -> None:
+        with temporary.open("wb") as file:  # given a path, numpy would add a suffix
+            np.save(file, lips)
+
+    write_atomically(path, write)
+
+
 def write_lines(path: Path, rows: Iterable[dict]) -> None:
     """Write a JSON-lines file atomically: it is there completely, or as it was before."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text("".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
-    os.replace(temporary, path)
+    write_text(path, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
 
 
 def _check_range(clip: Clip, start: int, stop: int, length: int, unit: str) -> None:
@@ -153,7 +165,7 @@ def _map_lips(path: Path) -> np.ndarray:
         raise UserError(f"{path}: cannot be read ({error}); delete the corpus folder and prepare it again")
 
 
-@lru_cache(maxsize=None)
+@cache
 def _level(path: Path) -> float:
     wave = _map_wave(path).astype(np.float32)
     return float(np.sqrt(np.mean(wave**2))) / 32768

@@ -5,32 +5,27 @@ A clip is a pure function of the settings, its split and its index: whichever pr
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
 from multiprocessing import get_context
 from pathlib import Path
-from typing import BinaryIO
 
 import cv2
 import numpy as np
 import torch
 from pebble import ProcessPool
-from scipy.io import wavfile
 from tqdm import tqdm
 
 from supernet.data.espeak import Voice, speak
-from supernet.data.manifest import Clip
+from supernet.data.manifest import Clip, save_audio, save_lips
 from supernet.data.mouth import Face, render
 from supernet.data.sentences import passage
 from supernet.data.visemes import viseme_track
 from supernet.errors import UserError
-from supernet.timing import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
+from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
 GENERATOR = 1  # goes up whenever the same settings give other clips
-RECIPE = "synthetic.json"  # what the clips of a folder were made from
 
 ACCENTS = "en en-029 en-US en-US-nyc en-GB-scotland en-GB-x-gbclan en-GB-x-gbcwmd en-GB-x-rp".split()
 # espeak's variants without the robots and whisperers; no split hears those of another.
@@ -112,9 +107,8 @@ def synthesize(folder: Path, settings: SyntheticSettings) -> list[Clip]:
     Clips that are there already are kept, so a killed run goes on where it stopped.
 
     Raises:
-        UserError: the folder holds clips of other settings, or espeak-ng cannot be loaded.
+        UserError: espeak-ng cannot be loaded.
     """
-    _claim(folder, settings)
     names = [(split, index) for split in SPLITS for index in range(getattr(settings, f"{split}_clips"))]
     clips = [_describe(settings, *name) for name in names]
     missing = [name for name, clip in zip(names, clips) if not (folder / clip.audio).exists()]
@@ -185,29 +179,8 @@ def _make(folder: Path, settings: SyntheticSettings, name: tuple[str, int]) -> N
     """Write one clip; the audio last, so that a clip with audio is complete."""
     speech, lips = perform(settings, *name)
     clip = _describe(settings, *name)
-    _write(folder / clip.lips, lambda file: np.save(file, lips))
-    _write(folder / clip.audio, lambda file: wavfile.write(file, SAMPLE_RATE, speech))
-
-
-def _claim(folder: Path, settings: SyntheticSettings) -> None:
-    """Make the folder one for clips of these settings. Raises UserError when it is one for others."""
-    keys = ("seed", "clip_seconds", "train_voices", "val_voices", "test_voices")
-    recipe = {"generator": GENERATOR} | {key: getattr(settings, key) for key in keys}
-    path = folder / RECIPE
-    if not path.exists():
-        for name in ("audio", "lips"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        _write(path, lambda file: file.write(json.dumps(recipe, indent=1).encode()))
-    elif path.read_text() != json.dumps(recipe, indent=1):
-        raise UserError(f"{path}: the folder holds talkers of other settings; choose another folder or delete this one")
-
-
-def _write(path: Path, write: Callable[[BinaryIO], None]) -> None:
-    """The file is there completely or not at all."""
-    part = path.with_name(f"{path.name}.part")
-    with part.open("wb") as file:
-        write(file)
-    os.replace(part, path)
+    save_lips(folder / clip.lips, lips)
+    save_audio(folder / clip.audio, speech)
 
 
 def _map(function: Callable, items: list, workers: int) -> Iterator:

@@ -11,11 +11,11 @@ import soundfile
 from torch import nn
 from tqdm import tqdm
 
-from supernet.checkpoint import write_atomically
 from supernet.data.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
 from supernet.deploy.reading import Media, audio_blocks, lip_frames, probe
 from supernet.errors import UserError
+from supernet.files import write_atomically
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
 SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES, ".m4a", ".opus")
@@ -143,22 +143,18 @@ def _describe(source: Path, media: Media, video: Path | None) -> None:
 def _write(
     temporary: Path, network: nn.Module, source: Path, media: Media, video: Path | None, chunk_frames: int
 ) -> None:
-    """Read, enhance and write block by block; a failure leaves no temporary file."""
+    """Read, enhance and write block by block."""
     window = LipWindow(lip_frames(video)) if video else None
     clipped = written = 0
-    try:
-        with (
-            soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 1, "PCM_16", format="WAV") as file,
-            _progress(source, media) as progress,
-        ):
-            for block in enhance_stream(network.eval(), audio_blocks(source), window, chunk_frames):
-                clipped += int((np.abs(block) > 1).sum())
-                written += len(block)
-                file.write(np.clip(block, -1, 1))
-                progress.update(min(len(block) / SAMPLE_RATE, (progress.total or math.inf) - progress.n))
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
+    with (
+        soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 1, "PCM_16", format="WAV") as file,
+        _progress(source, media) as progress,
+    ):
+        for block in enhance_stream(network.eval(), audio_blocks(source), window, chunk_frames):
+            clipped += int((np.abs(block) > 1).sum())
+            written += len(block)
+            file.write(np.clip(block, -1, 1))
+            progress.update(min(len(block) / SAMPLE_RATE, (progress.total or math.inf) - progress.n))
     if clipped:
         _say(f"{source}: {clipped} of {written} samples left the range of a wav and were clipped")
     if window and window.seen / FRAME_RATE < written / SAMPLE_RATE - SHORTFALL:

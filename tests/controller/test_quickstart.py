@@ -121,7 +121,9 @@ def test_a_job_killed_again_and_again_ends_as_an_undisturbed_one(run, config, tm
     """`benchmarks/kill_and_resume.py` does this ten times, over all stages."""
     command = [sys.executable, "-m", "controller", "quickstart", "--config", str(config), "--run", str(tmp_path)]
     for mark in ("supernet/checkpoint.safetensors", "search/ledger.sqlite", "retrained"):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         while process.poll() is None and not (tmp_path / mark).exists():
             time.sleep(0.02)
         assert process.poll() is None, f"ended before {mark} was there"

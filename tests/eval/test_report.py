@@ -91,7 +91,7 @@ def test_page_loads_nothing_from_elsewhere(page: str) -> None:
 
     assert sources and all(source.startswith(("data:", "#")) for source in sources)
     assert len(styles) == 1 and "url(" not in styles[0] and "@import" not in styles[0]
-    assert not re.search(r"<script[^>]*\bsrc", page) and "<link rel=\"stylesheet" not in page
+    assert not re.search(r"<script[^>]*\bsrc", page) and '<link rel="stylesheet' not in page
     assert len(page) < 12e6
 
 
@@ -120,7 +120,7 @@ def test_missing_figures_show_a_dash_and_their_command(page: str, tmp_path: Path
     body = body_of(page_of(bare, tmp_path))
 
     for command in ("score", "search", "retrain", "evaluate"):
-        assert f"&mdash; " in body and f"<code>ofa-avse {command}</code>" in body
+        assert "&mdash; " in body and f"<code>ofa-avse {command}</code>" in body
 
 
 def test_undefined_metrics_and_failures_are_shown(page: str) -> None:

@@ -66,4 +66,8 @@ def test_the_hash_of_weights_sees_every_weight():
 
 
 def test_identity_does_not_depend_on_the_order_of_keys():
-    assert identity_hash({"a": 1, "b": [2.0]}) == identity_hash({"b": [2.0], "a": 1}) != identity_hash({"a": 2, "b": [2.0]})
+    assert (
+        identity_hash({"a": 1, "b": [2.0]})
+        == identity_hash({"b": [2.0], "a": 1})
+        != identity_hash({"a": 2, "b": [2.0]})
+    )

@@ -11,7 +11,9 @@ from supernet.space import AXES, PAPER_WINNER
 from supernet.training import CHECKPOINT, WEIGHTS, Diverged, TrainingSettings, train
 
 WIDTH = 1 / 32
-SETTINGS = TrainingSettings(steps=6, batch_size=2, clip_seconds=0.08, batches_per_epoch=2, checkpoint_every=2, rate_warmup=2)
+SETTINGS = TrainingSettings(
+    steps=6, batch_size=2, clip_seconds=0.08, batches_per_epoch=2, checkpoint_every=2, rate_warmup=2
+)
 
 
 class Noise:

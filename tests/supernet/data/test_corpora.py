@@ -14,6 +14,7 @@ from supernet.data.mixtures import FixedMixtures, TrainingMixtures
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
 
+
 @pytest.fixture(scope="module")
 def built(real_settings, tmp_path_factory):
     return build(real_settings, tmp_path_factory.mktemp("corpus"))

@@ -47,8 +47,12 @@ def clips():
     counts = {"s1": 30, "s2": 9, "s3": 9, "s4": 5, "s5": 1}
     talkers = [clip("talker", f"{speaker}-{n}", speaker) for speaker, count in counts.items() for n in range(count)]
     speech = [clip("speech", f"{s}-1-{n}", f"librispeech_{s}") for s in range(20) for n in range(2)]
-    esc = [(kind, f"{kind}_1-{kind_number}{n}-{take}") for kind_number, kind in enumerate(("rain", "dog"), start=1)
-           for n in range(6) for take in "AB"]
+    esc = [
+        (kind, f"{kind}_1-{kind_number}{n}-{take}")
+        for kind_number, kind in enumerate(("rain", "dog"), start=1)
+        for n in range(6)
+        for take in "AB"
+    ]
     noise = [clip("noise", name, category=kind) for kind, name in esc]
     return talkers + speech + noise
 
