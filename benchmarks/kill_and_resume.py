@@ -39,7 +39,8 @@ def main() -> int:
         print(f"undisturbed: {seconds:.0f} s")
         kills = disturb(options, killed, folder, seconds)
         finish(start(options.config, killed, folder))
-        differences = [name for name, value in outcome(calm).items() if outcome(killed).get(name) != value]
+        before, after = outcome(calm), outcome(killed)
+        differences = [name for name, value in before.items() if after.get(name) != value]
     print(f"{kills} kills; " + ("DIFFERENT: " + ", ".join(differences) if differences else "the same outcome"))
     return 1 if differences else 0
 
@@ -81,6 +82,7 @@ def stage_of(run: Path) -> str:
         "winner.safetensors": "evaluation",
         "retrained": "retraining",
         "search": "search",
+        "quality.csv": "scoring",
         "quality.csv.partial": "scoring",
         "supernet": "training",
         "corpus": "the corpus",

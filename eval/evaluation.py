@@ -24,6 +24,7 @@ from supernet.data.mixtures import Batch, FixedMixtures
 from supernet.space import Subnet
 
 BATCH = 8  # clips a forward pass
+DIGITS = 6  # kept of PESQ, STOI and ESTOI: the last bits of a matrix product differ from process to process
 Pair = tuple[np.ndarray, np.ndarray]  # estimate and clean, (samples,) each
 
 
@@ -80,7 +81,7 @@ def perceptual_scores(pairs: Sequence[Pair]) -> list[tuple[float, float, float]]
 
 
 def _perceptual(estimate: np.ndarray, clean: np.ndarray) -> tuple[float, float, float]:
-    return pesq_wb(estimate, clean), stoi(estimate, clean), estoi(estimate, clean)
+    return tuple(round(metric(estimate, clean), DIGITS) for metric in (pesq_wb, stoi, estoi))
 
 
 def _batches(fixed: FixedMixtures, lips: str, desc: str) -> Iterator[tuple[range, Batch]]:

@@ -23,7 +23,7 @@ from supernet.extraction import extract
 from supernet.model import AVConvTasNet
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
-AT_ONCE = 32  # subnets whose estimates wait in memory for PESQ
+AT_ONCE = 8  # subnets whose PESQ a kill can cost
 
 
 @dataclass
@@ -47,7 +47,8 @@ class ScoringSettings:
 def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettings, path: Path) -> QualityTable:
     """Write the table of `supernet` to `path`; one that is there and belongs to the same inputs is kept.
 
-    A killed run goes on from `<path>.partial`, where each pass of the supernet leaves its scores.
+    A killed run goes on from `<path>.partial`, where each pass of the supernet leaves its scores, and from the table
+    itself, which is written before PESQ, STOI and ESTOI and again after every few subnets of them.
     """
     header = QualityHeader(
         fidelity="shared",
@@ -61,19 +62,21 @@ def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettin
         data_hash=identity_hash({"corpus": prepared.fixed.corpus.hash, "list": prepared.fixed.hash})[:16],
         weights_hash=weights_hash(supernet),
     )
-    if path.is_file():
-        table = QualityTable.load(path)
-        if table.header == header and _perceptual_subnets(table, settings) <= _computed(table):
-            return table
-    space = SearchSpace(supernet.width)
-    scores = dict(score_all(supernet, prepared, space, path.with_name(path.name + ".partial")))
-    rows = []
-    for subnet in tqdm(space, desc="latency and memory", unit="subnet", mininterval=1):
-        measured = measure(extract(supernet, subnet).cpu(), settings.seconds, settings.threads, settings.repeats)
-        rows.append(_row(subnet, scores[subnet], measured, supernet.width))
-    table = QualityTable(header, rows)
-    means = _perceptual_means(supernet, prepared, sorted(_perceptual_subnets(table, settings)))
-    QualityTable(header, [replace(row, **means.get(row.subnet, {})) for row in rows]).save(path)
+    table = QualityTable.load(path) if path.is_file() else None
+    if table is None or table.header != header:
+        space = SearchSpace(supernet.width)
+        scores = dict(score_all(supernet, prepared, space, path.with_name(path.name + ".partial")))
+        rows = []
+        for subnet in tqdm(space, desc="latency and memory", unit="subnet", mininterval=1):
+            measured = measure(extract(supernet, subnet).cpu(), settings.seconds, settings.threads, settings.repeats)
+            rows.append(_row(subnet, scores[subnet], measured, supernet.width))
+        table = QualityTable(header, rows)
+        table.save(path)
+    missing = sorted(_perceptual_subnets(table, settings) - _computed(table))
+    for some in (missing[i : i + AT_ONCE] for i in range(0, len(missing), AT_ONCE)):
+        means = _perceptual_means(supernet, prepared, some)
+        table = QualityTable(header, [replace(row, **means.get(row.subnet, {})) for row in table.rows])
+        table.save(path)
     return QualityTable.load(path)
 
 
@@ -96,17 +99,16 @@ def _perceptual_means(
     supernet: AVConvTasNet, prepared: Prepared, subnets: list[Subnet]
 ) -> dict[Subnet, dict[str, float]]:
     """Mean PESQ, STOI and ESTOI of each subnet over the clips where they are defined, and how many are not."""
+    pairs = []
+    for subnet in subnets:
+        for batch, features in zip(prepared.batches, prepared.features(supernet), strict=True):
+            (estimates,) = supernet.estimates(batch.mixture, features, subnet, (subnet.repeats,))
+            pairs += list(zip(estimates.cpu().numpy(), batch.clean.cpu().numpy(), strict=True))
+    scores = np.array(perceptual_scores(pairs)).reshape(len(subnets), -1, 3)  # (subnets, clips, metrics)
     means = {}
-    for some in (subnets[i : i + AT_ONCE] for i in range(0, len(subnets), AT_ONCE)):
-        pairs = []
-        for subnet in some:
-            for batch, features in zip(prepared.batches, prepared.features(supernet), strict=True):
-                (estimates,) = supernet.estimates(batch.mixture, features, subnet, (subnet.repeats,))
-                pairs += list(zip(estimates.cpu().numpy(), batch.clean.cpu().numpy(), strict=True))
-        scores = np.array(perceptual_scores(pairs)).reshape(len(some), -1, 3)
-        for subnet, values in zip(some, scores, strict=True):  # (clips, 3)
-            means[subnet] = dict(zip(("pesq", "stoi", "estoi"), np.nanmean(values, axis=0).tolist(), strict=True))
-            means[subnet]["failures"] = int(np.isnan(values).any(axis=1).sum())
+    for subnet, values in zip(subnets, scores, strict=True):
+        means[subnet] = dict(zip(("pesq", "stoi", "estoi"), np.nanmean(values, axis=0).tolist(), strict=True))
+        means[subnet]["failures"] = int(np.isnan(values).any(axis=1).sum())
     return means
 
 
