@@ -3,7 +3,7 @@
     .venv/bin/python benchmarks/kill_and_resume.py --kills 10
 
 Compared byte for byte: the quality table without its measured columns, the search, the winner's weights, the
-evaluation. Exit code 1 on any difference. The kills are spread over the seconds that the undisturbed run took.
+evaluation. Exit code 1 on any difference.
 """
 
 from __future__ import annotations
@@ -31,38 +31,39 @@ def main() -> int:
     parser.add_argument("--config", default="smoke")
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
+    rng, kills, runs, differences = random.Random(options.seed), 0, 0, set()
     with tempfile.TemporaryDirectory() as folder:
-        calm, killed = Path(folder, "calm"), Path(folder, "killed")
         begun = time.monotonic()
-        finish(start(options.config, calm, folder))
+        finish(start(options.config, Path(folder, "calm"), folder))
         seconds = time.monotonic() - begun
-        print(f"undisturbed: {seconds:.0f} s")
-        kills = disturb(options, killed, folder, seconds)
-        finish(start(options.config, killed, folder))
-        before, after = outcome(calm), outcome(killed)
-        differences = [name for name, value in before.items() if after.get(name) != value]
-    print(f"{kills} kills; " + ("DIFFERENT: " + ", ".join(differences) if differences else "the same outcome"))
+        print(f"undisturbed: {seconds:.0f} s", flush=True)
+        before = outcome(Path(folder, "calm"))
+        while kills < options.kills:  # a run that ends between two kills is compared, and another one begun
+            run = Path(folder, f"killed{runs}")
+            while kills < options.kills and killed(
+                start(options.config, run, folder), rng.uniform(3, seconds / 2), run
+            ):
+                kills += 1
+            finish(start(options.config, run, folder))
+            after = outcome(run)
+            differences |= {name for name, value in before.items() if after.get(name) != value}
+            runs += 1
+    verdict = f"DIFFERENT: {', '.join(sorted(differences))}" if differences else "the same outcome"
+    print(f"{kills} kills in {runs} runs; {verdict}")
     return 1 if differences else 0
 
 
-def disturb(options: argparse.Namespace, run: Path, folder: str, seconds: float) -> int:
-    """Start the job and kill it after a random time, until it has been killed often enough."""
-    rng = random.Random(options.seed)
-    kills = 0
-    while kills < options.kills:
-        process = start(options.config, run, folder)
-        wait = 4 + rng.uniform(0, 3 * seconds / options.kills)
-        try:
-            process.wait(timeout=wait)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
-            kills += 1
-            print(f"  killed after {wait:.1f} s, in {stage_of(run)}", flush=True)
-        else:
-            print(f"  ended by itself after {kills} kills; the next ones meet a finished run", flush=True)
-            (run / "winner.safetensors").unlink(missing_ok=True)
-    return kills
+def killed(process: subprocess.Popen, seconds: float, run: Path) -> bool:
+    """Kill the job and its workers after some seconds; False when it had ended by itself."""
+    try:
+        if process.wait(timeout=seconds):
+            finish(process)
+        return False
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        print(f"  killed after {seconds:.1f} s, in {stage_of(run)}", flush=True)
+        return True
 
 
 def start(config: str, run: Path, folder: str) -> subprocess.Popen:
