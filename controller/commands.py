@@ -11,6 +11,8 @@ from controller.reporting import write_report
 from eval.costs import macs, parameters
 from eval.measure import measure
 from supernet.checkpoint import load, save
+from supernet.data.manifest import Corpus
+from supernet.data.mixtures import FixedMixtures
 from supernet.deploy.enhance import enhance as enhance_source
 from supernet.extraction import extract as cut_out
 from supernet.space import Subnet, channels
@@ -82,19 +84,27 @@ def retrain(settings: Settings, subnet: str | None = None) -> None:
     print(f"{path}: {chosen}, {stages.retrained_score(settings, chosen)}")
 
 
-def evaluate(settings: Settings, model: str | None = None, list: str = "test", perceptual: bool = True) -> None:
+def evaluate(
+    settings: Settings,
+    model: str | None = None,
+    corpus: str | None = None,
+    list: str = "test",
+    perceptual: bool = True,
+) -> None:
     """Test a model.
 
     Args:
+        corpus: folder of any prepared corpus; the run's when not given.
         model: weights to test; the run's retrained winner when not given.
         list: which list of the corpus: `test`, `val` or, for real recordings, `test_other`.
         perceptual: PESQ, STOI and ESTOI too.
     """
     with stages.working(settings):
         path = Path(model) if model else settings.folder / stages.WINNER
-        print(stages.evaluate(settings, path, list, perceptual).text())
+        fixed = FixedMixtures(Corpus.open(corpus) if corpus else stages.corpus(settings), list)
+        print(stages.evaluate(fixed, path, list, perceptual).text())
         print()
-        print(stages.evaluate_wiener(settings, list, perceptual).text())
+        print(stages.evaluate_wiener(settings, fixed, list, perceptual).text())
 
 
 def profile(settings: Settings, model: str | None = None, subnet: str | None = None, seconds: float = 3.0) -> None:

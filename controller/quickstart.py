@@ -47,8 +47,8 @@ def quickstart(settings: Settings) -> None:
             print(f"{path}: {stages.retrained_score(settings, winner.subnet)}")
         with clock.stage("evaluation"):
             lists = stages.test_lists(settings)
-            reports = {name: stages.evaluate(settings, path, name) for name in lists}
-            wiener = {name: stages.evaluate_wiener(settings, name) for name in lists}
+            reports = {name: stages.evaluate(fixed, path, name) for name, fixed in lists.items()}
+            wiener = {name: stages.evaluate_wiener(settings, fixed, name) for name, fixed in lists.items()}
         with clock.stage("report"):
             page = write_report(settings)
     for name in lists:

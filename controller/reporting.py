@@ -30,6 +30,10 @@ from supernet.space import Subnet
 
 STAGE_TIMES = "stage_seconds.json"
 PAGE = "report.html"
+UNSEEN = {
+    "synthetic": "Voices, faces, noises and sentences of the test list are unseen in training.",
+    "grid": "The test list holds unseen clips of the test speaker; its noises and competing speakers are unseen too.",
+}
 SYSTEMS = {"noisy": "noisy", "true": "winner, true lips", "none": "winner, no lips", "other": "winner, another's lips"}
 
 
@@ -46,8 +50,7 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
     table = stages.open_table(settings)
     row = table[winner]
     found = json.loads((settings.folder / "search" / RESULT).read_text())
-    report = stages.evaluate(settings, path, "test")
-    corpus = stages.corpus(settings)
+    lists = stages.test_lists(settings)
     seconds = settings.folder / STAGE_TIMES
     return ReportContent(
         title=f"ofa-avse: {settings.run}",
@@ -56,10 +59,10 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
             row.params,
             row.macs,
             row.rtf,
-            _score(report.overall("true"), "si_snri"),
+            _score(stages.evaluate(lists["test"], path, "test").overall("true"), "si_snri"),
             "retrained from scratch",
         ),
-        corpus=f"{stages.describe(corpus)}. Voices, noises and sentences of the test list are unseen in training.",
+        corpus=f"{stages.describe(stages.corpus(settings))}. {UNSEEN[settings.data.corpus]}",
         settings=_settings(settings),
         stage_seconds=json.loads(seconds.read_text()) if seconds.is_file() else {},
         machine=table.header.machine,
@@ -69,8 +72,8 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
         search_fidelity=found["winner"]["fidelity"],
         search_clips=found["winner"]["clips"],
         fidelities=[_fidelities(settings, role, subnet) for role, subnet in _corners(winner)],
-        evaluation=list(_evaluation(settings, path)),
-        examples=list(_examples(settings, path)),
+        evaluation=list(_evaluation(settings, lists, path)),
+        examples=list(_examples(lists["test"], path)),
     )
 
 
@@ -117,12 +120,12 @@ def _fidelities(settings: Settings, role: str, subnet: Subnet) -> FidelityRow:
     )
 
 
-def _evaluation(settings: Settings, path: Path) -> Iterator[EvaluationRow]:
-    wiener = stages.evaluate_wiener(settings, "test")
-    report = stages.evaluate(settings, path, "test")
+def _evaluation(settings: Settings, lists: dict[str, FixedMixtures], path: Path) -> Iterator[EvaluationRow]:
+    """Every system on every condition of the main list."""
+    report = stages.evaluate(lists["test"], path, "test")
     for signal in report.signals:
         yield from _rows(report, signal, SYSTEMS[signal])
-    yield from _rows(wiener, "none", "Wiener filter")
+    yield from _rows(stages.evaluate_wiener(settings, lists["test"], "test"), "none", "Wiener filter")
 
 
 def _rows(report: EvaluationReport, signal: str, system: str) -> Iterator[EvaluationRow]:
@@ -137,10 +140,9 @@ def _score(group: Group, metric: str) -> Score:
 
 
 @torch.inference_mode()
-def _examples(settings: Settings, path: Path) -> Iterator[ExampleClip]:
+def _examples(fixed: FixedMixtures, path: Path) -> Iterator[ExampleClip]:
     """The first test mixture of each condition, as the winner hears and enhances it."""
     network = load(path)
-    fixed = FixedMixtures(stages.corpus(settings), "test")
     for condition in dict.fromkeys(fixed.conditions):
         index = fixed.conditions.index(condition)
         batch = fixed.batch([index])

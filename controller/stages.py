@@ -183,9 +183,11 @@ def corners(winner: Subnet) -> list[Subnet]:
     return list(dict.fromkeys([winner, SearchSpace.largest, SearchSpace.smallest]))
 
 
-def test_lists(settings: Settings) -> list[str]:
-    """The test lists of the corpus, the main one first."""
-    return sorted(path.stem for path in (corpus(settings).folder / LISTS).glob("test*.jsonl"))
+def test_lists(settings: Settings) -> dict[str, FixedMixtures]:
+    """The test lists of the corpus by name, the main one first."""
+    tested = corpus(settings)
+    names = sorted(path.stem for path in (tested.folder / LISTS).glob("test*.jsonl"))
+    return {name: FixedMixtures(tested, name) for name in names}
 
 
 def found(settings: Settings) -> Subnet:
@@ -235,29 +237,29 @@ def keep_winner(settings: Settings, subnet: Subnet) -> Path:
     return target
 
 
-def evaluate(settings: Settings, model: Path, list_name: str, perceptual: bool = True) -> EvaluationReport:
-    """Test a model file on one of the corpus's lists; kept beside the model, and not computed twice."""
+def evaluate(fixed: FixedMixtures, model: Path, list_name: str, perceptual: bool = True) -> EvaluationReport:
+    """Test a model file on a list; kept beside the model, and not computed twice."""
     trained = load(model).to(device())
     path = model.parent / f"evaluation_{list_name}_{weights_hash(trained)[:8]}.json"
-    return _evaluate(settings, trained, str(trained.subnet), path, list_name, perceptual, ("true", "none", "other"))
+    return _evaluate(fixed, trained, str(trained.subnet), path, perceptual, ("true", "none", "other"))
 
 
-def evaluate_wiener(settings: Settings, list_name: str, perceptual: bool = True) -> EvaluationReport:
-    """The classical comparison on the same list."""
+def evaluate_wiener(
+    settings: Settings, fixed: FixedMixtures, list_name: str, perceptual: bool = True
+) -> EvaluationReport:
+    """The classical comparison on the same list, kept in the run's folder."""
     path = settings.folder / f"evaluation_{list_name}_wiener.json"
-    return _evaluate(settings, Wiener(), "Wiener filter", path, list_name, perceptual, ("none",))
+    return _evaluate(fixed, Wiener(), "Wiener filter", path, perceptual, ("none",))
 
 
 def _evaluate(
-    settings: Settings,
+    fixed: FixedMixtures,
     model: Callable[..., Tensor],
     title: str,
     path: Path,
-    list_name: str,
     perceptual: bool,
     lips: tuple[str, ...],
 ) -> EvaluationReport:
-    fixed = FixedMixtures(corpus(settings), list_name)
     if path.is_file():
         report = EvaluationReport.load(path)
         if report.list_hash == fixed.hash and ("pesq" in report.overall(lips[0]).means or not perceptual):

@@ -41,6 +41,23 @@ def si_snr(estimate: Tensor, reference: Tensor, eps: float = 1e-8) -> Tensor:
     return 10 * torch.log10(ratio + eps)
 
 
+def agreement(estimate: Tensor, teacher: Tensor, most: float = 20.0) -> Tensor:
+    """SI-SNR of an estimate against a teacher's, bounded at `most` dB; for distillation.
+
+    Unbounded, a student equal to its teacher would gain without end by staying so: early in training, when every
+    output still is the mixture, that would lock all subnets to the mixture.
+
+    Args:
+        estimate: (..., samples).
+        teacher: (..., samples), detached.
+        most: dB beyond which there is no gradient.
+
+    Returns:
+        (...), dB.
+    """
+    return si_snr(estimate, teacher).clamp(max=most)
+
+
 def level_error(estimate: Tensor, reference: Tensor) -> Tensor:
     """(gain - 1)^2, where gain is the factor at which the reference is heard in the estimate: <e, s> / |s|^2.
 

@@ -21,7 +21,7 @@ from tqdm import tqdm
 
 from supernet.checkpoint import identity_hash, read_tensors, save, weights_hash, write_tensors
 from supernet.errors import UserError
-from supernet.losses import level_error, si_snr
+from supernet.losses import agreement, level_error, si_snr
 from supernet.model import AVConvTasNet
 from supernet.sampling import Sampler, Visit
 from supernet.tracking import Silent, Tracker
@@ -45,6 +45,9 @@ class TrainingSettings:
         lip_dropout: share of clips trained without lips, so that a missing video is a trained case.
         largest_alone: first steps of a supernet, on the largest subnet alone.
         random_subnets: random subnets a step of the supernet visits, beside largest and smallest.
+        distillation: weight of the bounded agreement of the smaller subnets with the largest; off by default, since
+            it has not been shown to help.
+        distillation_from: first step with distillation; it harms early on.
         checkpoint_every: steps between checkpoints.
         precision: `32-true`, or `bf16-mixed` where there is a GPU; `auto` chooses by the device.
         seed: of initial weights, mixtures and sampled subnets.
@@ -60,6 +63,8 @@ class TrainingSettings:
     lip_dropout: float = 0.25
     largest_alone: int = 0
     random_subnets: int = 1
+    distillation: float = 0.0
+    distillation_from: int = 0
     checkpoint_every: int = 50
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     seed: int = 0
@@ -140,7 +145,8 @@ def train(
     for step in range(start, settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
-        quality = _step(network, mixtures.batch(step), sampler.visits(step), optimizer, settings, fabric)
+        distillation = settings.distillation if step >= settings.distillation_from else 0.0
+        quality = _step(network, mixtures.batch(step), sampler.visits(step), optimizer, settings, distillation, fabric)
         smoothed = quality if smoothed is None else 0.95 * smoothed + 0.05 * quality
         progress.update()
         progress.set_postfix_str(f"SI-SNR {smoothed:.2f} dB", refresh=False)
@@ -165,11 +171,13 @@ def _step(
     visits: list[Visit],
     optimizer: torch.optim.Optimizer,
     settings: TrainingSettings,
+    distillation: float,
     fabric: Fabric,
 ) -> float:
     """One optimiser step on all `visits`; returns the SI-SNR of the first, in dB.
 
-    The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits.
+    The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits. With
+    `distillation`, the deepest estimate of the first visit teaches the others.
     """
     mixture, clean = batch.mixture.to(fabric.device), batch.clean.to(fabric.device)
     present = batch.lips_present.to(fabric.device)
@@ -177,13 +185,18 @@ def _step(
     with fabric.autocast():
         trunk = network.lip_features(batch.lips.to(fabric.device))
     features = trunk.detach().requires_grad_()
-    qualities = []
+    teacher, qualities = None, []
     for visit in visits:
         with fabric.autocast():
             estimates = network.estimates(mixture, features, visit.subnet, visit.exits, present)
             quality = torch.stack([si_snr(estimate, clean).mean() for estimate in estimates]).mean()
-            level = torch.stack([level_error(estimate, clean).mean() for estimate in estimates]).mean()
-        ((level - quality) / len(visits)).backward()
+            loss = torch.stack([level_error(estimate, clean).mean() for estimate in estimates]).mean() - quality
+            if teacher is None:
+                teacher = estimates[-1].detach()
+            elif distillation:
+                agreed = torch.stack([agreement(estimate, teacher).mean() for estimate in estimates]).mean()
+                loss = loss - distillation * agreed
+        (loss / len(visits)).backward()
         qualities.append(quality.item())
     trunk.backward(features.grad)
     norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)

@@ -1,6 +1,6 @@
 import torch
 
-from supernet.losses import level_error, si_snr
+from supernet.losses import agreement, level_error, si_snr
 
 
 def test_the_level_error_is_zero_only_at_the_level_of_the_reference():
@@ -26,3 +26,11 @@ def test_a_silent_reference_has_no_level():
 def test_si_snr_ignores_scale_and_offset():
     speech, estimate = torch.randn(2, 1000), torch.randn(2, 1000)
     assert torch.allclose(si_snr(estimate, speech), si_snr(3 * estimate + 1, speech), atol=1e-3)
+
+
+def test_agreement_is_bounded_and_has_no_gradient_at_its_bound():
+    teacher = torch.randn(2, 1000)
+    near = (teacher + 1e-3 * torch.randn(2, 1000)).requires_grad_()
+    agreement(near, teacher).sum().backward()
+    assert (agreement(near, teacher) == 20).all()
+    assert not near.grad.any()

@@ -100,6 +100,19 @@ def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("begins", "differs"), [(0, True), (5, True), (6, False)])
+def test_distillation_works_from_its_first_step_on(begins, differs):
+    """Six steps, on networks whose subnets disagree: fresh ones all return the mixture, and have nothing to learn."""
+    ends = []
+    for weight in (0.0, 1.0):
+        network = fresh()
+        torch.nn.init.normal_(network.separator.mask.weight, generator=torch.Generator().manual_seed(0))
+        settings = replace(SETTINGS, distillation=weight, distillation_from=begins)
+        train(network, Noise(), Sandwich(SearchSpace(WIDTH), warmup=0), settings)
+        ends.append(network)
+    assert same(*ends) != differs
+
+
 def test_divergence_is_named_and_leaves_finite_weights():
     network = fresh(SearchSpace.smallest)
     mixtures = Noise()
