@@ -23,6 +23,7 @@ from eval.report.content import (
     SearchRow,
     Winner,
 )
+from eval.report.front import write_front
 from eval.report.page import write_page
 from supernet.checkpoint import load
 from supernet.data.mixtures import FixedMixtures
@@ -30,6 +31,7 @@ from supernet.space import Subnet
 
 STAGE_TIMES = "stage_seconds.json"
 PAGE = "report.html"
+FRONT = "front.png"
 UNSEEN = {
     "synthetic": "Voices, faces, noises and sentences of the test list are unseen in training.",
     "grid": "The test list holds unseen clips of the test speaker; its noises and competing speakers are unseen too.",
@@ -42,6 +44,7 @@ def write_report(settings: Settings) -> Path:
     winner = stages.found(settings)
     page = settings.folder / PAGE
     write_page(page, content(settings, winner))
+    write_front(settings.folder / FRONT, stages.open_table(settings), winner)
     return page
 
 
