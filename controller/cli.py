@@ -49,7 +49,7 @@ class Parser(ArgumentParser):
     """Raises what is wrong with the command line instead of printing its usage and leaving."""
 
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
-        raise UserError(" ".join(message.split()))
+        raise UserError(f"{' '.join(message.split())} (see {self.prog} --help)")
 
 
 class NamedConfig(ActionConfigFile):
@@ -96,6 +96,10 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as error:
+        where = error.filename or "a file"
+        print(f"{PROGRAM}: {where}: {error.strerror or error}; choose another path or make room", file=sys.stderr)
+        return 2
 
 
 def run(name: str, options: list[str]) -> int | None:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from controller.settings import SearchSettings
 from eval.tabulate import ScoringSettings
-from supernet.data.settings import DataSettings
+from supernet.data.settings import DataSettings, whole_frames
 from supernet.errors import UserError
 from supernet.space import SearchSpace
 from supernet.tracking import TrackingSettings
@@ -69,6 +69,17 @@ class Settings:
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0 or self.threads < 0:
+            raise UserError(f"seed, threads: must not be negative, but are {self.seed} and {self.threads}")
+        for name in ("supernet", "finetune", "retrain"):
+            whole_frames(getattr(self, name).clip_seconds, f"{name}.clip_seconds")
+        if self.finetune.steps % self.finetune.batches_per_epoch:
+            raise UserError(
+                f"finetune.steps: {self.finetune.steps} is no whole number of epochs of finetune.batches_per_epoch "
+                f"({self.finetune.batches_per_epoch}); set it to ten times that"
+            )
 
     @property
     def folder(self) -> Path:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +25,42 @@ class Ledger:
     def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._connection = sqlite3.connect(self.path, isolation_level=None)  # None: each statement is a transaction
-        try:
+        with self._readable():
+            self._connection = sqlite3.connect(self.path, isolation_level=None)  # None: a transaction a statement
             self._connection.execute(
                 "CREATE TABLE IF NOT EXISTS evaluations "
                 "(row INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, identity TEXT NOT NULL, record TEXT NOT NULL)"
             )
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn what SQLite says of a damaged file into one line for the user."""
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
         except sqlite3.DatabaseError as error:
             raise UserError(f"{self.path}: cannot be used as a ledger ({error}); move it away and try again") from error
 
     def get(self, identity: dict[str, Any]) -> dict[str, Any] | None:
         """The record stored for `identity`, or None."""
         key = identity_hash(identity)
-        row = self._connection.execute("SELECT record FROM evaluations WHERE key = ?", [key]).fetchone()
+        with self._readable():
+            row = self._connection.execute("SELECT record FROM evaluations WHERE key = ?", [key]).fetchone()
         return json.loads(row[0]) if row else None
 
     def put(self, identity: dict[str, Any], record: dict[str, Any]) -> None:
         """Store a record, durably once this returns. Raises sqlite3.IntegrityError when there is one already."""
-        self._connection.execute(
-            "INSERT INTO evaluations (key, identity, record) VALUES (?, ?, ?)",
-            [identity_hash(identity), json.dumps(identity), json.dumps(record)],
-        )
+        with self._readable():
+            self._connection.execute(
+                "INSERT INTO evaluations (key, identity, record) VALUES (?, ?, ?)",
+                [identity_hash(identity), json.dumps(identity), json.dumps(record)],
+            )
 
     def rows(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Every (identity, record), in the order in which they were stored."""
-        found = self._connection.execute("SELECT identity, record FROM evaluations ORDER BY row")
+        with self._readable():
+            found = self._connection.execute("SELECT identity, record FROM evaluations ORDER BY row").fetchall()
         return [(json.loads(identity), json.loads(record)) for identity, record in found]
 
     def close(self) -> None:

@@ -17,7 +17,7 @@ from controller import stages
 from controller.config import Settings
 from controller.reporting import STAGE_TIMES, write_report
 from eval.evaluation_report import EvaluationReport
-from supernet.files import write_text
+from supernet.files import read_json, write_text
 from supernet.tracking import start_tracking
 
 STAGES = ("corpus", "supernet", "scoring", "search", "retrain", "evaluation", "report")
@@ -27,13 +27,13 @@ def quickstart(settings: Settings) -> None:
     """Do the whole job."""
     with stages.working(settings):
         clock = Clock(settings)
-        config = yaml.safe_dump(asdict(settings), sort_keys=False)
-        write_text(settings.folder / "config.yaml", config)
         tracker = start_tracking(settings.tracking, settings.folder, "quickstart", asdict(settings))
         with clock.stage("corpus"):
             print(stages.describe(stages.corpus(settings)))
         with clock.stage("supernet"):
             stages.train_supernet(settings, tracker)
+        # only now have corpus and supernet agreed that these are the run's settings
+        write_text(settings.folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
         with clock.stage("scoring"):
             table = stages.score(settings)
             print(table.best().text())
@@ -79,7 +79,7 @@ class Clock:
     def __init__(self, settings: Settings) -> None:
         self.path = settings.folder / STAGE_TIMES
         self.expected = settings.minutes
-        self.spent: dict[str, float] = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        self.spent: dict[str, float] = read_json(self.path, "delete it") if self.path.is_file() else {}
         self.start = time.monotonic()
 
     @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +26,8 @@ from eval.report.front import write_front
 from eval.report.page import write_page
 from supernet.checkpoint import load
 from supernet.data.mixtures import FixedMixtures
+from supernet.errors import UserError
+from supernet.files import read_json
 from supernet.space import Subnet
 
 STAGE_TIMES = "stage_seconds.json"
@@ -52,7 +53,10 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
     path = settings.folder / stages.WINNER
     table = stages.open_table(settings)
     row = table[winner]
-    found = json.loads((settings.folder / "search" / RESULT).read_text())
+    found = read_json(settings.folder / "search" / RESULT, "run `ofa-avse search` again")
+    network = load(path)
+    if network.subnet != winner:
+        raise UserError(f"{path}: holds {network.subnet}, but the search found {winner}; run `ofa-avse retrain`")
     lists = stages.test_lists(settings)
     seconds = settings.folder / STAGE_TIMES
     return ReportContent(
@@ -67,7 +71,7 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
         ),
         corpus=f"{stages.describe(stages.corpus(settings))}. {UNSEEN[settings.data.corpus]}",
         settings=_settings(settings),
-        stage_seconds=json.loads(seconds.read_text()) if seconds.is_file() else {},
+        stage_seconds=read_json(seconds, "delete it") if seconds.is_file() else {},
         machine=table.header.machine,
         table=table,
         search=[_search_row(step) for step in found["trajectory"]],

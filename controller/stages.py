@@ -44,7 +44,7 @@ from supernet.data.corpora import build
 from supernet.data.manifest import LISTS, Corpus
 from supernet.data.mixtures import FixedMixtures, TrainingMixtures
 from supernet.errors import UserError
-from supernet.files import write_atomically, write_text
+from supernet.files import read_json, write_atomically, write_text
 from supernet.model import AVConvTasNet
 from supernet.sampling import Sandwich, Single
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
@@ -55,6 +55,8 @@ from supernet.training import WEIGHTS, TrainingSettings, device, train
 TABLE = "quality.csv"
 WINNER = "winner.safetensors"
 VALIDATION = "validation.json"
+SEARCH_AGAIN = "run `ofa-avse search` again"
+VALIDATE_AGAIN = "delete it and run `ofa-avse retrain` again"
 
 
 class ValidationScore(NamedTuple):
@@ -195,7 +197,10 @@ def found(settings: Settings) -> Subnet:
     path = settings.folder / "search" / RESULT
     if not path.is_file():
         raise UserError(f"{path}: no search has ended here yet; run `ofa-avse search`, or name a --subnet")
-    return Subnet.parse(json.loads(path.read_text())["winner"]["subnet"])
+    winner = read_json(path, SEARCH_AGAIN).get("winner")
+    if not isinstance(winner, dict) or not isinstance(winner.get("subnet"), str):
+        raise UserError(f"{path}: damaged (no winner); {SEARCH_AGAIN}")
+    return Subnet.parse(winner["subnet"])
 
 
 def finetuned(settings: Settings, subnets: list[Subnet]) -> dict[Subnet, Evaluation]:
@@ -227,7 +232,12 @@ def retrained_path(settings: Settings, subnet: Subnet) -> Path:
 def retrained_score(settings: Settings, subnet: Subnet) -> ValidationScore | None:
     """What a retrained subnet is worth on the validation list; None when it has not been retrained."""
     note = retrained_path(settings, subnet).with_name(VALIDATION)
-    return ValidationScore(**json.loads(note.read_text())) if note.is_file() else None
+    if not note.is_file():
+        return None
+    try:
+        return ValidationScore(**read_json(note, VALIDATE_AGAIN))
+    except TypeError as error:
+        raise UserError(f"{note}: damaged ({error}); {VALIDATE_AGAIN}") from error
 
 
 def keep_winner(settings: Settings, subnet: Subnet) -> Path:

@@ -200,12 +200,12 @@ def _read_rows(reader: csv.DictReader, path: Path) -> list[QualityRow]:
         wrong = [f"{verb} {', '.join(names)}" for verb, names in (("lacks", missing), ("has", unknown)) if names]
         raise UserError(f"{path}: wrong columns ({'; '.join(wrong)}); run `ofa-avse score` again")
     rows = []
-    for cells in reader:
-        try:
+    try:
+        for cells in reader:
             rows.append(_read_row(cells))
-        except (ValueError, TypeError, AttributeError, UserError) as error:
-            line = len(rows) + 1
-            raise UserError(f"{path}: damaged in row {line} ({error}); run `ofa-avse score` again") from None
+    except (ValueError, TypeError, AttributeError, OverflowError, csv.Error, UserError) as error:
+        line = len(rows) + 1
+        raise UserError(f"{path}: damaged in row {line} ({error}); run `ofa-avse score` again") from None
     return rows
 
 

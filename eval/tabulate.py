@@ -19,6 +19,7 @@ from eval.measure import Measured, measure
 from eval.quality_table import QualityHeader, QualityRow, QualityTable
 from eval.scoring import Prepared, Scores, score_all
 from supernet.checkpoint import identity_hash, weights_hash
+from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
@@ -42,6 +43,13 @@ class ScoringSettings:
     seconds: float = 1.0
     repeats: int = 3
     threads: int = 1
+
+    def __post_init__(self) -> None:
+        for name in ("repeats", "threads"):
+            if getattr(self, name) < 1:
+                raise UserError(f"scoring.{name}: must be at least 1, but is {getattr(self, name)}")
+        if not 0 < self.seconds < 60:
+            raise UserError(f"scoring.seconds: must lie between 0 and 60, but is {self.seconds:g}")
 
 
 def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettings, path: Path) -> QualityTable:

@@ -34,6 +34,8 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
         raise UserError(f"{path}: not a readable safetensors file ({error}); make it again") from error
+    if not isinstance(header, dict):
+        raise UserError(f"{path}: its header is damaged; make it again")
     if header.get("kind") != kind:
         raise UserError(f"{path}: holds no {kind} of this program (kind: {header.get('kind')})")
     return tensors, header
@@ -59,11 +61,16 @@ def save(network: AVConvTasNet, path: str | Path, **notes: Any) -> None:
 def load(path: str | Path) -> AVConvTasNet:
     """The network that `save` wrote, ready to run. Raises UserError naming the file when it holds none."""
     tensors, header = read_tensors(Path(path), "network")
-    network = AVConvTasNet(Subnet.parse(header["subnet"]), header["width"], header["causal"], header["norm"])
     try:
+        if header["norm"] not in ("global", "frame"):
+            raise ValueError(f"norm {header['norm']}")
+        network = AVConvTasNet(Subnet.parse(header["subnet"]), header["width"], header["causal"], header["norm"])
         network.load_state_dict(tensors)
-    except RuntimeError as error:
-        raise UserError(f"{path}: its weights do not fit the shape in its header; make it again") from error
+    except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, UserError) as error:
+        reason = " ".join(str(error).split())[:200]
+        raise UserError(f"{path}: its header or its weights are damaged ({reason}); make it again") from error
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise UserError(f"{path}: holds weights that are NaN or infinite; make it again")
     return network.eval()
 
 

@@ -19,7 +19,7 @@ from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from supernet.checkpoint import identity_hash, read_tensors, save, weights_hash, write_tensors
+from supernet.checkpoint import identity_hash, read_notes, read_tensors, save, weights_hash, write_tensors
 from supernet.errors import UserError
 from supernet.losses import agreement, level_error, si_snr
 from supernet.model import AVConvTasNet
@@ -161,7 +161,7 @@ def train(
             _checkpoint(folder, network, optimizer, done, identity)
     progress.close()
     network.eval()
-    if folder and not (folder / WEIGHTS).is_file():
+    if folder and not ((folder / WEIGHTS).is_file() and read_notes(folder / WEIGHTS).get("run") == identity):
         save(network, folder / WEIGHTS, training=asdict(settings), run=identity)
 
 
@@ -236,7 +236,7 @@ def _resume(folder: Path, network: AVConvTasNet, optimizer: torch.optim.Optimize
     if header["run"] != identity:
         raise UserError(
             f"{path}: belongs to a run with other settings, data or initial weights; "
-            "choose another run folder, or delete this one to start over"
+            f"choose another run folder, or delete {path.parent} to start over"
         )
     network.load_state_dict(
         {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}

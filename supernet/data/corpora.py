@@ -57,7 +57,7 @@ def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Seq
     own = [clip for clip in test if clip.speaker == settings.test_speaker]
     others = [clip for clip in test if clip.speaker != settings.test_speaker]
     lists = [("val", "val", val, settings.val_items), ("test", "test", own, settings.test_items)]
-    return lists + ([("test_other", "test", others, settings.other_items)] if others else [])
+    return lists + ([("test_other", "test", others, settings.other_items)] if others and settings.other_items else [])
 
 
 def _claim(folder: Path, settings: DataSettings) -> None:

@@ -5,6 +5,7 @@ Part of every command's configuration (`--data.<field>`); read by `supernet.data
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -60,6 +61,11 @@ class DataSettings:
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
 
     def __post_init__(self) -> None:
+        if not (math.isfinite(self.snr_min) and math.isfinite(self.snr_max)):
+            raise UserError(f"data.snr_min, data.snr_max: must be finite, not {self.snr_min:g} and {self.snr_max:g}")
+        for name in ("workers", "val_items", "test_items"):
+            if getattr(self, name) < 1:
+                raise UserError(f"data.{name}: must be at least 1, but is {getattr(self, name)}")
         if self.snr_min > self.snr_max:
             raise UserError(f"data.snr_min: {self.snr_min:g} dB exceeds data.snr_max, {self.snr_max:g}; swap them")
         for name in ("seed", "val_items", "test_items", "test_clips", "val_clips", "held_out_speakers", "other_items"):
@@ -70,6 +76,8 @@ class DataSettings:
 
 def whole_frames(seconds: float, key: str) -> int:
     """Video frames in `seconds`. Raises UserError naming `key` unless that is a whole, positive number of frames."""
+    if not math.isfinite(seconds):
+        raise UserError(f"{key}: must be finite, not {seconds:g}")
     frames = round(seconds * FRAME_RATE)
     if frames < 1 or abs(frames - seconds * FRAME_RATE) > 1e-6:
         raise UserError(f"{key}: {seconds:g} s must be a positive multiple of {1 / FRAME_RATE:g} s, one video frame")

@@ -82,6 +82,8 @@ class SyntheticSettings:
             raise UserError(f"data.synthetic.seed: is {self.seed}, must not be negative")
         if self.workers < 1:
             raise UserError(f"data.synthetic.workers: is {self.workers}, must be at least 1")
+        if not np.isfinite(self.clip_seconds):
+            raise UserError(f"data.synthetic.clip_seconds: must be finite, not {self.clip_seconds:g}")
         if self.frames < 1 or abs(self.frames - self.clip_seconds * FRAME_RATE) > 1e-6:
             seconds = f"{self.clip_seconds:g}"
             raise UserError(f"data.synthetic.clip_seconds: is {seconds}, must be a positive multiple of 0.04")
