@@ -33,7 +33,7 @@ class ScoringSettings:
 
     Args:
         perceptual: for which subnets PESQ, STOI and ESTOI are computed: `none`, the `pareto` set in parameters with
-            largest, smallest and the paper's winner, or `all` (14 minutes for 64 clips on one core).
+            largest, smallest and the paper's winner, or `all` (some minutes).
         seconds: length of the clip on which latency is measured.
         repeats: timed runs of each subnet, of which the median counts.
         threads: threads while measuring.
