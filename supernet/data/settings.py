@@ -68,7 +68,7 @@ class DataSettings:
                 raise UserError(f"data.{name}: must be at least 1, but is {getattr(self, name)}")
         if self.snr_min > self.snr_max:
             raise UserError(f"data.snr_min: {self.snr_min:g} dB exceeds data.snr_max, {self.snr_max:g}; swap them")
-        for name in ("seed", "val_items", "test_items", "test_clips", "val_clips", "held_out_speakers", "other_items"):
+        for name in ("seed", "test_clips", "val_clips", "held_out_speakers", "other_items"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name}: must not be negative, but is {getattr(self, name)}")
         whole_frames(self.list_seconds, "data.list_seconds")

@@ -73,6 +73,11 @@ def test_a_value_of_the_wrong_type_is_named(key, value, capsys):
         ("data.snr_min", "9", "data.snr_min"),
         ("data.list_seconds", "0.05", "data.list_seconds"),
         ("search.episodes", "0", "search.episodes"),
+        ("data.workers", "0", "data.workers"),
+        ("data.list_seconds", ".nan", "data.list_seconds"),
+        ("finetune.steps", "51", "finetune.steps"),
+        ("scoring.threads", "0", "scoring.threads"),
+        ("threads", "-1", "threads"),
     ],
 )
 def test_a_value_out_of_range_is_named(key, value, named, capsys, tmp_path):
@@ -136,3 +141,22 @@ def test_two_processes_do_not_share_a_run(tmp_path, capsys):
 
     with stages.working(Settings(run=str(tmp_path))):
         assert "in use" in refused(capsys, "train", "--run", tmp_path)
+
+
+@pytest.mark.parametrize("place", ["/dev/null", "/dev/null/run"])
+def test_a_folder_that_cannot_be_made_is_named(place, capsys):
+    assert "/dev/null" in refused(capsys, "data", "--config", "smoke", "--run", place)
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"winner": 3}'])
+def test_a_damaged_search_is_named(content, tmp_path, capsys):
+    (tmp_path / "search").mkdir()
+    (tmp_path / "search" / "search.json").write_text(content)
+    assert "search.json" in refused(capsys, "retrain", "--run", tmp_path)
+
+
+def test_weights_that_are_not_finite_are_refused(tmp_path, capsys):
+    network = AVConvTasNet(SearchSpace.smallest, 1 / 32)
+    network.decoder.weight.data[0, 0] = float("nan")
+    save(network, tmp_path / "nan.safetensors")
+    assert "nan.safetensors" in refused(capsys, "profile", "--model", tmp_path / "nan.safetensors")

@@ -68,6 +68,14 @@ def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path):
     assert same(first, again)
 
 
+def test_weights_of_an_earlier_run_do_not_outlive_its_checkpoint(tmp_path):
+    train(fresh(), Noise(), SAMPLERS[1], SETTINGS, tmp_path)
+    (tmp_path / CHECKPOINT).unlink()
+    network = fresh()
+    train(network, Noise(), SAMPLERS[1], replace(SETTINGS, learning_rate=1e-4), tmp_path)
+    assert same(load(tmp_path / WEIGHTS), network)
+
+
 @pytest.mark.parametrize(
     "changed", [{"settings": replace(SETTINGS, learning_rate=1e-4)}, {"mixtures": Noise(name="other")}], ids=str
 )

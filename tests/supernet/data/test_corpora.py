@@ -97,7 +97,7 @@ def test_bad_values_name_their_key():
         DataSettings(snr_min=6.0)
     with pytest.raises(UserError, match="data.list_seconds: 1.01 s must be"):
         DataSettings(list_seconds=1.01)
-    with pytest.raises(UserError, match="data.val_items: must not be negative"):
+    with pytest.raises(UserError, match="data.val_items: must be at least 1"):
         DataSettings(val_items=-1)
 
 
