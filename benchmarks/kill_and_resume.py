@@ -1,4 +1,5 @@
-"""Kill the whole job at random moments (SIGKILL), start it again, and compare the end with an undisturbed run.
+"""Kill the whole job (SIGKILL) at random moments of training, search and retraining, and compare the end with that of
+an undisturbed run.
 
     .venv/bin/python benchmarks/kill_and_resume.py --kills 10
 
@@ -21,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+STAGES = ("supernet", "search", "retrain")
 MEASURED = ("rtf", "latency_ms", "memory_mb")
 COMMAND = (sys.executable, "-m", "controller", "quickstart", "--threads", "1", "--config")
 
@@ -33,16 +35,14 @@ def main() -> int:
     options = parser.parse_args()
     rng, kills, runs, differences = random.Random(options.seed), 0, 0, set()
     with tempfile.TemporaryDirectory() as folder:
-        begun = time.monotonic()
-        finish(start(options.config, Path(folder, "calm"), folder))
-        seconds = time.monotonic() - begun
-        print(f"undisturbed: {seconds:.0f} s", flush=True)
-        before = outcome(Path(folder, "calm"))
-        while kills < options.kills:  # a run that ends between two kills is compared, and another one begun
+        calm = Path(folder, "calm")
+        finish(start(options.config, calm, folder))
+        before, seconds = outcome(calm), json.loads((calm / "stage_seconds.json").read_text())
+        print("undisturbed: " + ", ".join(f"{stage} {seconds[stage]:.1f} s" for stage in STAGES), flush=True)
+        while kills < options.kills:  # each run is killed once in every stage, then left to end and compared
             run = Path(folder, f"killed{runs}")
-            while kills < options.kills and killed(
-                start(options.config, run, folder), rng.uniform(3, seconds / 2), run
-            ):
+            for stage in STAGES[: options.kills - kills]:
+                kill(start(options.config, run, folder), stage, rng.uniform(0, 0.9 * seconds[stage]), run)
                 kills += 1
             finish(start(options.config, run, folder))
             after = outcome(run)
@@ -53,42 +53,28 @@ def main() -> int:
     return 1 if differences else 0
 
 
-def killed(process: subprocess.Popen, seconds: float, run: Path) -> bool:
-    """Kill the job and its workers after some seconds; False when it had ended by itself."""
+def kill(process: subprocess.Popen, stage: str, seconds: float, run: Path) -> None:
+    """Kill the job and its workers `seconds` after it announced `stage`; leave with an error when it ended before."""
+    log, seen = run.with_suffix(".log"), run.with_suffix(".log").stat().st_size
+    while process.poll() is None and f"] {stage} ".encode() not in log.read_bytes()[seen:]:
+        time.sleep(0.02)
     try:
-        if process.wait(timeout=seconds):
-            finish(process)
-        return False
+        process.wait(timeout=seconds)
+        sys.exit(f"the job ended (exit code {process.returncode}) before its kill in {stage}; see {log}")
     except subprocess.TimeoutExpired:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-        print(f"  killed after {seconds:.1f} s, in {stage_of(run)}", flush=True)
-        return True
+        print(f"  killed {seconds:.1f} s into {stage}", flush=True)
 
 
 def start(config: str, run: Path, folder: str) -> subprocess.Popen:
-    log = Path(folder, f"{run.name}.log").open("a")
+    log = Path(folder, f"{run.name}.log").open("ab")
     return subprocess.Popen([*COMMAND, config, "--run", str(run)], stdout=log, stderr=log, start_new_session=True)
 
 
 def finish(process: subprocess.Popen) -> None:
     if process.wait():
         sys.exit(f"the job failed with exit code {process.returncode}: {' '.join(map(str, process.args))}")
-
-
-def stage_of(run: Path) -> str:
-    """How far a killed run had come, from what lies in its folder."""
-    marks = {
-        "report.html": "the end",
-        "winner.safetensors": "evaluation",
-        "retrained": "retraining",
-        "search": "search",
-        "quality.csv": "scoring",
-        "quality.csv.partial": "scoring",
-        "supernet": "training",
-        "corpus": "the corpus",
-    }
-    return next((stage for mark, stage in marks.items() if (run / mark).exists()), "start-up")
 
 
 def outcome(run: Path) -> dict[str, str]:
