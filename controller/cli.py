@@ -41,6 +41,7 @@ COMMANDS = {
     "evaluate": Command("controller.commands", "SI-SNRi, PESQ, STOI and ESTOI of a model, by condition and SNR"),
     "profile": Command("controller.commands", "parameters, MACs, latency, RTF and memory on this machine"),
     "enhance": Command("controller.commands", "enhance a sound file, a video or a folder of them"),
+    "truth": Command("controller.truth", "train subnets alone and fine-tune them all, to check the scores"),
     "report": Command("controller.commands", "the page of a run"),
 }
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from controller.settings import SearchSettings
+from controller.settings import SearchSettings, TruthSettings
 from eval.tabulate import ScoringSettings
 from supernet.data.settings import DataSettings, whole_frames
 from supernet.errors import UserError
 from supernet.space import SearchSpace
 from supernet.tracking import TrackingSettings
-from supernet.training import TrainingSettings
+from supernet.training import SupernetSettings, TrainingSettings
 
 
 @dataclass
@@ -54,6 +54,7 @@ class Settings:
         retrain: training of the final subnet from scratch.
         scoring: the quality table.
         search: the controller.
+        truth: which subnets are trained alone to check the scores.
         tracking: wandb.
     """
 
@@ -63,11 +64,12 @@ class Settings:
     minutes: dict[str, float] = field(default_factory=dict)
     data: DataSettings = field(default_factory=DataSettings)
     network: NetworkSettings = field(default_factory=NetworkSettings)
-    supernet: TrainingSettings = field(default_factory=TrainingSettings)
+    supernet: SupernetSettings = field(default_factory=SupernetSettings)
     finetune: TrainingSettings = field(default_factory=TrainingSettings)
     retrain: TrainingSettings = field(default_factory=TrainingSettings)
     scoring: ScoringSettings = field(default_factory=ScoringSettings)
     search: SearchSettings = field(default_factory=SearchSettings)
+    truth: TruthSettings = field(default_factory=TruthSettings)
     tracking: TrackingSettings = field(default_factory=TrackingSettings)
 
     def __post_init__(self) -> None:

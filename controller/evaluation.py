@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol
 
 from controller.ledger import Ledger
@@ -23,6 +23,7 @@ class Evaluation:
         clips: how many validation clips it is the mean of.
         curve: SI-SNRi in dB after each epoch; empty where nothing was trained.
         seconds: what it took.
+        by_condition: SI-SNRi in dB of each condition of the list.
     """
 
     subnet: Subnet
@@ -32,6 +33,7 @@ class Evaluation:
     clips: int
     curve: tuple[float, ...]
     seconds: float
+    by_condition: dict[str, float] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
         """As the ledger stores it; `Evaluation.read` gives it back."""

@@ -73,6 +73,7 @@ class FineTuning:
             clips=len(by_clip),
             curve=tuple(scores.mean for scores in epochs),
             seconds=time.perf_counter() - began,
+            by_condition=Scores(by_clip, tuple(self.validation.fixed.conditions)).by_condition(),
         )
 
     def identity(self) -> dict[str, Any]:

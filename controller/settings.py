@@ -1,4 +1,5 @@
-"""What a search is told. Used by `controller.search`, its methods, and the command line, which is built from it."""
+"""What a search and a check of the scores are told. Used by `controller.search`, its methods, `controller.truth`, and
+the command line, which is built from it."""
 
 from __future__ import annotations
 
@@ -48,3 +49,25 @@ class SearchSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"search.{name}: must be at least 1, not {value}")
+
+
+@dataclass(frozen=True)
+class TruthSettings:
+    """What `truth` measures.
+
+    Attributes:
+        seeds: stand-alone trainings of each of the 48 subnets.
+        finetune_seeds: fine-tunings: the first of all 324, the others of the 48.
+        longer: how many times the steps of a stand-alone training the corners are trained, to see what is left.
+        workers: processes, among which the threads are divided; changes no result but the last bits.
+    """
+
+    seeds: int = 2
+    finetune_seeds: int = 2
+    longer: int = 4
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "finetune_seeds", "longer", "workers"):
+            if getattr(self, name) < 1:
+                raise UserError(f"truth.{name}: must be at least 1, not {getattr(self, name)}")

@@ -13,6 +13,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from eval.query import COSTS, Answer, check_budgets, check_measured, find_best
 from supernet.errors import UserError
@@ -35,6 +36,11 @@ class QualityHeader:
     data_hash: str = ""
     weights_hash: str = ""
     seed: int = 0
+    list: str = "val"  # of the corpus, whose clips count
+    training: dict[str, Any] = field(default_factory=dict)  # settings under which each subnet was trained
+    command: str = ""  # that makes the table
+    versions: str = ""  # of what computed it
+    seeds: int = 1  # trainings that each row is the mean of
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,7 @@ class QualityRow:
     stoi: float = math.nan
     estoi: float = math.nan
     failures: int = 0  # clips for which one of the three is undefined; left out of its mean
+    curve: tuple[float, ...] = ()  # SI-SNRi in dB after each epoch of a fine-tuning
     by_condition: dict[str, float] = field(default_factory=dict)  # SI-SNRi in dB; columns `si_snri_<condition>`
 
 
@@ -87,6 +94,9 @@ class QualityTable:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+    def __repr__(self) -> str:
+        return f"QualityTable({self.path.name}, {self.header.fidelity}, {len(self)} rows, {self.header.clips} clips)"
 
     def __getitem__(self, subnet: Subnet) -> QualityRow:
         """The row of `subnet`; UserError where the table lacks it."""
@@ -153,10 +163,26 @@ class QualityTable:
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow([*_COLUMNS, *(_PREFIX + name for name in conditions)])
         for row in self.rows:
-            values = [getattr(row, name) for name in _COLUMNS]
+            values = [getattr(row, name) for name in _COLUMNS[:-1]] + [" ".join(map(str, row.curve))]
             values += [row.by_condition.get(name, math.nan) for name in conditions]
             writer.writerow(["" if value != value else value for value in values])  # NaN is an empty cell
         write_text(Path(path), text.getvalue())
+
+    @staticmethod
+    def bundled(name: str = "standalone", seed: int | None = None) -> QualityTable:
+        """A table that ships with the package; `len` says how many of the 324 subnets it has.
+
+        Args:
+            name: `standalone`, trained from scratch; `finetuned`, ten epochs from shared weights; `shared_val` or
+                `shared_test`, the supernet's weights on either list.
+            seed: one training of each subnet; without it the mean over the seeds, for the subnets that all of them have.
+
+        Raises:
+            UserError: there is no such table.
+        """
+        from eval.bundled import bundled  # which reads tables itself
+
+        return bundled(name, seed)
 
     @classmethod
     def load(cls, path: str | Path) -> QualityTable:
@@ -210,7 +236,8 @@ def _read_rows(reader: csv.DictReader, path: Path) -> list[QualityRow]:
 
 
 def _read_row(cells: dict[str, str]) -> QualityRow:
+    curve = tuple(map(float, cells.pop("curve").split()))
     numbers = {name: math.nan if text == "" else float(text) for name, text in cells.items() if name != "subnet"}
     by_condition = {name.removeprefix(_PREFIX): numbers.pop(name) for name in list(numbers) if name not in _COLUMNS}
     numbers |= {name: int(numbers[name]) for name in ("params", "failures")}
-    return QualityRow(subnet=Subnet.parse(cells["subnet"]), by_condition=by_condition, **numbers)
+    return QualityRow(subnet=Subnet.parse(cells["subnet"]), curve=curve, by_condition=by_condition, **numbers)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -43,11 +44,6 @@ class TrainingSettings:
         rate_warmup: steps over which the rate rises to its peak.
         gradient_norm: gradients are clipped to this norm.
         lip_dropout: share of clips trained without lips, so that a missing video is a trained case.
-        largest_alone: first steps of a supernet, on the largest subnet alone.
-        random_subnets: random subnets a step of the supernet visits, beside largest and smallest.
-        distillation: weight of the bounded agreement of the smaller subnets with the largest; off by default, since
-            it has not been shown to help.
-        distillation_from: first step with distillation; it harms early on.
         checkpoint_every: steps between checkpoints.
         precision: `32-true`, or `bf16-mixed` where there is a GPU; `auto` chooses by the device.
         seed: of initial weights, mixtures and sampled subnets.
@@ -61,10 +57,6 @@ class TrainingSettings:
     rate_warmup: int = 20
     gradient_norm: float = 5.0
     lip_dropout: float = 0.25
-    largest_alone: int = 0
-    random_subnets: int = 1
-    distillation: float = 0.0
-    distillation_from: int = 0
     checkpoint_every: int = 50
     precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
     seed: int = 0
@@ -85,6 +77,24 @@ class TrainingSettings:
             return self.learning_rate * (step + 1) / self.rate_warmup
         progress = (step - self.rate_warmup) / max(1, self.steps - self.rate_warmup)
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+@dataclass
+class SupernetSettings(TrainingSettings):
+    """How the supernet is trained: the recipe, beside what every training has.
+
+    Args:
+        largest_alone: first steps, on the largest subnet alone.
+        random_subnets: random subnets a step visits, beside largest and smallest.
+        distillation: weight of the bounded agreement of the smaller subnets with the largest; off by default, since
+            it has not been shown to help.
+        distillation_from: first step with distillation; it harms early on.
+    """
+
+    largest_alone: int = 0
+    random_subnets: int = 1
+    distillation: float = 0.0
+    distillation_from: int = 0
 
 
 class Diverged(UserError):
@@ -139,13 +149,21 @@ def train(
     start = _resume(folder, network, optimizer, identity) if folder else 0
     network.train()
     progress = tqdm(
-        total=settings.steps, initial=start, desc=description, unit="step", mininterval=1, leave=folder is not None
+        total=settings.steps,
+        initial=start,
+        desc=description,
+        unit="step",
+        mininterval=1,
+        leave=folder is not None,
+        disable=parent_process() is not None,  # a worker's bar would be written across that of its parent
     )
     smoothed = None
     for step in range(start, settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
-        distillation = settings.distillation if step >= settings.distillation_from else 0.0
+        distillation = 0.0
+        if isinstance(settings, SupernetSettings) and step >= settings.distillation_from:
+            distillation = settings.distillation
         quality = _step(network, mixtures.batch(step), sampler.visits(step), optimizer, settings, distillation, fabric)
         smoothed = quality if smoothed is None else 0.95 * smoothed + 0.05 * quality
         progress.update()

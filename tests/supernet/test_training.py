@@ -1,4 +1,4 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
@@ -8,7 +8,7 @@ from supernet import AVConvTasNet, SearchSpace, load
 from supernet.errors import UserError
 from supernet.sampling import Sandwich, Single
 from supernet.space import AXES, PAPER_WINNER
-from supernet.training import CHECKPOINT, WEIGHTS, Diverged, TrainingSettings, train
+from supernet.training import CHECKPOINT, WEIGHTS, Diverged, SupernetSettings, TrainingSettings, train
 
 WIDTH = 1 / 32
 SETTINGS = TrainingSettings(
@@ -115,7 +115,7 @@ def test_distillation_works_from_its_first_step_on(begins, differs):
     for weight in (0.0, 1.0):
         network = fresh()
         torch.nn.init.normal_(network.separator.mask.weight, generator=torch.Generator().manual_seed(0))
-        settings = replace(SETTINGS, distillation=weight, distillation_from=begins)
+        settings = SupernetSettings(**asdict(SETTINGS), distillation=weight, distillation_from=begins)
         train(network, Noise(), Sandwich(SearchSpace(WIDTH), warmup=0), settings)
         ends.append(network)
     assert same(*ends) != differs

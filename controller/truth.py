@@ -1,0 +1,197 @@
+"""What subnets are really worth, and what cheaper scores say of them: the tables behind `ofa-avse rank`.
+
+Called by the `truth` command. Every evaluation is a row of the ledger, committed as it comes; each table is written
+anew after every row, so a killed run leaves all it has paid for and goes on from there.
+
+    truth/ledger.sqlite
+    truth/shared_val.csv, shared_test.csv     324 subnets with the supernet's weights, on both lists
+    truth/standalone_seed<k>.csv              48 subnets trained from scratch, on the test list
+    truth/standalone_longer.csv               8 of them trained `truth.longer` times as long
+    truth/finetuned_seed<k>.csv               324 (later seeds: 48) after ten epochs from the shared weights, validation
+    truth/finetuned_test.csv                  8 of them on the test list
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, replace
+from functools import partial
+from importlib.metadata import version
+from math import isnan
+from pathlib import Path
+from typing import Literal
+
+from tqdm import tqdm
+
+from controller import stages
+from controller.config import Settings
+from controller.evaluation import Evaluation, Evaluator, LedgeredEvaluator
+from controller.executor import Executor
+from controller.finetuning import FineTuning
+from controller.ledger import Ledger
+from controller.standalone import StandAlone
+from eval.costs import macs, parameters
+from eval.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.scoring import Prepared, score_all
+from eval.truth import truth_bands
+from supernet.checkpoint import identity_hash, weights_hash
+from supernet.data.mixtures import FixedMixtures
+from supernet.space import PAPER_WINNER, SearchSpace, Subnet
+from supernet.training import TrainingSettings, device
+
+Part = Literal["all", "standalone", "shared", "finetuned", "longer"]
+FOLDER = "truth"
+COMMAND = "ofa-avse truth --config truth"
+
+
+def truth(settings: Settings, only: Part = "all") -> None:
+    """Measure the truth.
+
+    Args:
+        only: one part of it.
+    """
+    parts = {"standalone": standalone, "shared": shared, "finetuned": finetuned, "longer": longer}
+    with stages.working(settings):
+        for name, measure in parts.items():
+            if only in (name, "all"):
+                for table in measure(settings):
+                    print(f"{table.path}: {len(table)} subnets ({table.header.fidelity}, {table.header.clips} clips)")
+
+
+def truth_subnets(settings: Settings) -> list[Subnet]:
+    """The 48, the corners first."""
+    subnets = sum(truth_bands(SearchSpace(settings.network.width)), [])
+    return list(dict.fromkeys([*corners(settings)[:3], *subnets]))
+
+
+def corners(settings: Settings) -> list[Subnet]:
+    """Winner, smallest, largest, and five from the bands between: those that are looked at closely."""
+    bands = truth_bands(SearchSpace(settings.network.width))
+    five = [band[i % 3 + (PAPER_WINNER in band)] for i, band in enumerate(bands[:5])]
+    return [PAPER_WINNER, SearchSpace.smallest, SearchSpace.largest, *five]
+
+
+def standalone(settings: Settings) -> Iterable[QualityTable]:
+    """Train the 48 from scratch, once a seed."""
+    for seed in range(settings.truth.seeds):
+        training = replace(settings.retrain, seed=seed)
+        yield _evaluate(settings, _from_scratch(settings, training), training, truth_subnets(settings), "test", f"standalone_seed{seed}")
+
+
+def longer(settings: Settings) -> Iterable[QualityTable]:
+    """Train eight from scratch for several times the steps; fine-tune the same eight and look at the test list."""
+    training = replace(settings.retrain, steps=settings.truth.longer * settings.retrain.steps)
+    yield _evaluate(settings, _from_scratch(settings, training), training, corners(settings), "test", "standalone_longer")
+    yield _evaluate(
+        settings, _fine_tuned(settings, settings.finetune, "test"), settings.finetune, corners(settings), "test", "finetuned_test"
+    )
+
+
+def finetuned(settings: Settings) -> Iterable[QualityTable]:
+    """Fine-tune all 324 for ten epochs, and the 48 again on other batches."""
+    for seed in range(settings.truth.finetune_seeds):
+        training = replace(settings.finetune, seed=seed)
+        first = truth_subnets(settings)
+        subnets = first if seed else list(dict.fromkeys([*first, *SearchSpace(settings.network.width)]))
+        yield _evaluate(settings, _fine_tuned(settings, training, "val"), training, subnets, "val", f"finetuned_seed{seed}")
+
+
+def shared(settings: Settings) -> Iterable[QualityTable]:
+    """Train the supernet and score all 324 on both lists."""
+    supernet = stages.train_supernet(settings)
+    for name in ("val", "test"):
+        prepared = _list(settings, name)
+        path = settings.folder / FOLDER / f"shared_{name}.csv"
+        scores = score_all(supernet, prepared, SearchSpace(settings.network.width), path.with_suffix(".partial"))
+        rows = [
+            QualityRow(
+                subnet=subnet,
+                params=parameters(subnet, supernet.width),
+                macs=macs(subnet, supernet.width),
+                si_snri=score.mean,
+                si_snri_se=score.standard_error,
+                by_condition=score.by_condition(),
+            )
+            for subnet, score in scores
+        ]
+        header = replace(_header(settings, "shared", settings.supernet, name), weights_hash=weights_hash(supernet))
+        QualityTable(header, rows).save(path)
+        yield QualityTable.load(path)
+
+
+def _from_scratch(settings: Settings, training: TrainingSettings) -> StandAlone:
+    build = partial(_network, settings, training.seed)
+    return StandAlone(build, stages.training_mixtures(settings, training), _list(settings, "test"), training)
+
+
+def _network(settings: Settings, seed: int, subnet: Subnet):
+    return stages.network(settings, subnet, seed)
+
+
+def _fine_tuned(settings: Settings, training: TrainingSettings, name: str) -> FineTuning:
+    supernet = stages.open_supernet(settings)
+    return FineTuning(supernet, stages.training_mixtures(settings, training), _list(settings, name), training)
+
+
+def _list(settings: Settings, name: str) -> Prepared:
+    return Prepared(FixedMixtures(stages.corpus(settings), name), device())
+
+
+def _evaluate(
+    settings: Settings,
+    evaluator: Evaluator,
+    training: TrainingSettings,
+    subnets: Sequence[Subnet],
+    list_name: str,
+    table: str,
+) -> QualityTable:
+    """Evaluate `subnets` through the ledger and keep their table up to date."""
+    path = settings.folder / FOLDER / f"{table}.csv"
+    fidelity = evaluator.identity()["fidelity"]
+    header = _header(settings, fidelity, training, list_name)
+    rows: dict[Subnet, QualityRow] = {}
+    with (
+        Ledger(settings.folder / FOLDER / "ledger.sqlite") as ledger,
+        Executor(LedgeredEvaluator(evaluator, ledger), settings.truth.workers) as executor,
+        tqdm(desc=table, total=len(subnets), unit="subnet", mininterval=1) as progress,
+    ):
+        for evaluation in executor.evaluate(subnets):
+            progress.update()
+            if isnan(evaluation.si_snri):
+                progress.write(f"{evaluation.subnet}: training diverged; it is left out of {path}")
+                continue
+            rows[evaluation.subnet] = _row(evaluation, settings.network.width)
+            QualityTable(header, [rows[subnet] for subnet in subnets if subnet in rows]).save(path)
+    return QualityTable.load(path)
+
+
+def _row(evaluation: Evaluation, width: float) -> QualityRow:
+    return QualityRow(
+        subnet=evaluation.subnet,
+        params=parameters(evaluation.subnet, width),
+        macs=macs(evaluation.subnet, width),
+        si_snri=evaluation.si_snri,
+        si_snri_se=evaluation.standard_error,
+        curve=evaluation.curve,
+        by_condition=evaluation.by_condition,
+    )
+
+
+def _header(settings: Settings, fidelity: str, training: TrainingSettings, name: str) -> QualityHeader:
+    corpus = stages.corpus(settings)
+    fixed = FixedMixtures(corpus, name)
+    norm = settings.network.norm if settings.network.norm != "auto" else "frame" if settings.network.causal else "global"
+    return QualityHeader(
+        fidelity=fidelity,
+        clips=len(fixed),
+        width=settings.network.width,
+        causal=settings.network.causal,
+        norm=norm,
+        data_hash=identity_hash({"corpus": corpus.hash, "list": fixed.hash})[:16],
+        seed=training.seed,
+        list=name,
+        training=asdict(training),
+        command=COMMAND,
+        versions=f"ofa-avse {version('ofa-avse')}, torch {version('torch')}, Python {platform.python_version()}",
+    )
