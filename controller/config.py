@@ -13,9 +13,9 @@ from controller.settings import SearchSettings, TruthSettings
 from eval.tabulate import ScoringSettings
 from supernet.data.settings import DataSettings, whole_frames
 from supernet.errors import UserError
+from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.space import SearchSpace
 from supernet.tracking import TrackingSettings
-from supernet.training import SupernetSettings, TrainingSettings
 
 
 @dataclass

@@ -22,8 +22,9 @@ from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
 from supernet.sampling import Single
+from supernet.settings import TrainingSettings
 from supernet.space import Subnet
-from supernet.training import Diverged, TrainingSettings, train
+from supernet.training import Diverged, train
 
 EPOCHS_AVERAGED = 3  # epochs 8 to 10 of ten
 

@@ -45,12 +45,13 @@ from supernet.data.manifest import LISTS, Corpus
 from supernet.data.mixtures import FixedMixtures, TrainingMixtures
 from supernet.errors import UserError
 from supernet.files import read_json, write_atomically, write_text
-from supernet.model import AVConvTasNet
-from supernet.sampling import Sandwich, Single
+from supernet.model import AVConvTasNet, Variant, start_as_identity
+from supernet.sampling import Single, sampler_for
+from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 from supernet.timing import SAMPLE_RATE
 from supernet.tracking import Tracker
-from supernet.training import WEIGHTS, TrainingSettings, device, train
+from supernet.training import WEIGHTS, device, train
 
 TABLE = "quality.csv"
 WINNER = "winner.safetensors"
@@ -102,12 +103,12 @@ def describe(corpus: Corpus) -> str:
     return "; ".join(parts)
 
 
-def network(settings: Settings, subnet: Subnet, seed: int) -> AVConvTasNet:
+def network(settings: Settings, subnet: Subnet, seed: int, variant: Variant = Variant()) -> AVConvTasNet:
     """A network with fresh weights, the same for the same seed."""
     norm = None if settings.network.norm == "auto" else settings.network.norm
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AVConvTasNet(subnet, settings.network.width, settings.network.causal, norm)
+        return AVConvTasNet(subnet, settings.network.width, settings.network.causal, norm, variant)
 
 
 def training_mixtures(settings: Settings, training: TrainingSettings) -> TrainingMixtures:
@@ -121,15 +122,22 @@ def training_mixtures(settings: Settings, training: TrainingSettings) -> Trainin
     )
 
 
+def supernet(settings: Settings, training: SupernetSettings, variant: Variant = Variant()) -> AVConvTasNet:
+    """A supernet with fresh weights, ready for its recipe."""
+    fresh = network(settings, SearchSpace.largest, settings.seed, variant)
+    if training.zero_init:
+        start_as_identity(fresh)
+    return fresh
+
+
 def train_supernet(settings: Settings, tracker: Tracker | None = None) -> AVConvTasNet:
     """Train the supernet to its end, from wherever it is."""
     training = settings.supernet
-    space = SearchSpace(settings.network.width)
-    supernet = network(settings, space.largest, settings.seed)
-    sampler = Sandwich(space, training.largest_alone, training.random_subnets, training.seed)
+    sampler = sampler_for(SearchSpace(settings.network.width), training)
+    trained = supernet(settings, training)
     mixtures = training_mixtures(settings, training)
-    train(supernet, mixtures, sampler, training, settings.folder / "supernet", tracker, "supernet")
-    return supernet
+    train(trained, mixtures, sampler, training, settings.folder / "supernet", tracker, "supernet")
+    return trained
 
 
 def open_supernet(settings: Settings) -> AVConvTasNet:

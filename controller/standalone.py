@@ -17,8 +17,9 @@ from eval.scoring import METRIC_VERSION, Prepared, Scores, validate
 from supernet.data.mixtures import TrainingMixtures
 from supernet.model import AVConvTasNet
 from supernet.sampling import Single
+from supernet.settings import TrainingSettings
 from supernet.space import SearchSpace, Subnet
-from supernet.training import Diverged, TrainingSettings, train
+from supernet.training import Diverged, train
 
 
 class StandAlone:

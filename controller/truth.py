@@ -14,9 +14,11 @@ anew after every row, so a killed run leaves all it has paid for and goes on fro
 from __future__ import annotations
 
 import platform
+import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
+from importlib import resources
 from importlib.metadata import version
 from math import isnan
 from pathlib import Path
@@ -26,19 +28,23 @@ from tqdm import tqdm
 
 from controller import stages
 from controller.config import Settings
-from controller.evaluation import Evaluation, Evaluator, LedgeredEvaluator
+from controller.evaluation import Evaluation, LedgeredEvaluator
 from controller.executor import Executor
 from controller.finetuning import FineTuning
 from controller.ledger import Ledger
 from controller.standalone import StandAlone
+from eval.bundled import SUPERNET, TABLES
 from eval.costs import macs, parameters
 from eval.quality_table import QualityHeader, QualityRow, QualityTable
-from eval.scoring import Prepared, score_all
+from eval.scoring import Prepared
+from eval.tabulate import data_hash, shared_table
 from eval.truth import truth_bands
-from supernet.checkpoint import identity_hash, weights_hash
 from supernet.data.mixtures import FixedMixtures
+from supernet.errors import UserError
+from supernet.files import write_atomically
+from supernet.settings import TrainingSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
-from supernet.training import TrainingSettings, device
+from supernet.training import WEIGHTS, device
 
 Part = Literal["all", "standalone", "shared", "finetuned", "longer"]
 FOLDER = "truth"
@@ -75,16 +81,16 @@ def corners(settings: Settings) -> list[Subnet]:
 def standalone(settings: Settings) -> Iterable[QualityTable]:
     """Train the 48 from scratch, once a seed."""
     for seed in range(settings.truth.seeds):
-        training = replace(settings.retrain, seed=seed)
-        yield _evaluate(settings, _from_scratch(settings, training), training, truth_subnets(settings), "test", f"standalone_seed{seed}")
+        evaluator = _from_scratch(settings, replace(settings.retrain, seed=seed))
+        yield _evaluate(settings, evaluator, truth_subnets(settings), "test", f"standalone_seed{seed}")
 
 
 def longer(settings: Settings) -> Iterable[QualityTable]:
     """Train eight from scratch for several times the steps; fine-tune the same eight and look at the test list."""
     training = replace(settings.retrain, steps=settings.truth.longer * settings.retrain.steps)
-    yield _evaluate(settings, _from_scratch(settings, training), training, corners(settings), "test", "standalone_longer")
+    yield _evaluate(settings, _from_scratch(settings, training), corners(settings), "test", "standalone_longer")
     yield _evaluate(
-        settings, _fine_tuned(settings, settings.finetune, "test"), settings.finetune, corners(settings), "test", "finetuned_test"
+        settings, _fine_tuned(settings, settings.finetune, "test"), corners(settings), "test", "finetuned_test"
     )
 
 
@@ -94,30 +100,22 @@ def finetuned(settings: Settings) -> Iterable[QualityTable]:
         training = replace(settings.finetune, seed=seed)
         first = truth_subnets(settings)
         subnets = first if seed else list(dict.fromkeys([*first, *SearchSpace(settings.network.width)]))
-        yield _evaluate(settings, _fine_tuned(settings, training, "val"), training, subnets, "val", f"finetuned_seed{seed}")
+        yield _evaluate(
+            settings, _fine_tuned(settings, training, "val"), training, subnets, "val", f"finetuned_seed{seed}"
+        )
 
 
 def shared(settings: Settings) -> Iterable[QualityTable]:
-    """Train the supernet and score all 324 on both lists."""
+    """Train the supernet, or take the shipped one when it is of the same training, and score all 324 on both lists."""
+    weights = settings.folder / "supernet" / WEIGHTS
+    shipped = Path(str(resources.files(TABLES) / SUPERNET))
+    if shipped.is_file() and not weights.parent.is_dir():
+        write_atomically(weights, lambda temporary: shutil.copyfile(shipped, temporary))
     supernet = stages.train_supernet(settings)
     for name in ("val", "test"):
-        prepared = _list(settings, name)
         path = settings.folder / FOLDER / f"shared_{name}.csv"
-        scores = score_all(supernet, prepared, SearchSpace(settings.network.width), path.with_suffix(".partial"))
-        rows = [
-            QualityRow(
-                subnet=subnet,
-                params=parameters(subnet, supernet.width),
-                macs=macs(subnet, supernet.width),
-                si_snri=score.mean,
-                si_snri_se=score.standard_error,
-                by_condition=score.by_condition(),
-            )
-            for subnet, score in scores
-        ]
-        header = replace(_header(settings, "shared", settings.supernet, name), weights_hash=weights_hash(supernet))
-        QualityTable(header, rows).save(path)
-        yield QualityTable.load(path)
+        notes = {"list": name, "seed": settings.supernet.seed, "command": COMMAND, "versions": _versions()}
+        yield shared_table(supernet, _list(settings, name), asdict(settings.supernet), path, **notes)
 
 
 def _from_scratch(settings: Settings, training: TrainingSettings) -> StandAlone:
@@ -139,31 +137,40 @@ def _list(settings: Settings, name: str) -> Prepared:
 
 
 def _evaluate(
-    settings: Settings,
-    evaluator: Evaluator,
-    training: TrainingSettings,
-    subnets: Sequence[Subnet],
-    list_name: str,
-    table: str,
+    settings: Settings, evaluator: StandAlone | FineTuning, subnets: Sequence[Subnet], list_name: str, table: str
 ) -> QualityTable:
-    """Evaluate `subnets` through the ledger and keep their table up to date."""
+    """Evaluate `subnets` through the ledger and keep their table up to date.
+
+    Rows that ship with the package and were made in the same way are taken over: the tables grow over runs.
+    """
     path = settings.folder / FOLDER / f"{table}.csv"
-    fidelity = evaluator.identity()["fidelity"]
-    header = _header(settings, fidelity, training, list_name)
-    rows: dict[Subnet, QualityRow] = {}
+    header = _header(settings, evaluator, list_name)
+    rows = {row.subnet: row for row in _shipped(table, header) if row.subnet in subnets}
+    missing = [subnet for subnet in subnets if subnet not in rows]
     with (
         Ledger(settings.folder / FOLDER / "ledger.sqlite") as ledger,
         Executor(LedgeredEvaluator(evaluator, ledger), settings.truth.workers) as executor,
-        tqdm(desc=table, total=len(subnets), unit="subnet", mininterval=1) as progress,
+        tqdm(desc=table, initial=len(rows), total=len(subnets), unit="subnet", mininterval=1) as progress,
     ):
-        for evaluation in executor.evaluate(subnets):
+        for evaluation in executor.evaluate(missing):
             progress.update()
             if isnan(evaluation.si_snri):
                 progress.write(f"{evaluation.subnet}: training diverged; it is left out of {path}")
                 continue
             rows[evaluation.subnet] = _row(evaluation, settings.network.width)
             QualityTable(header, [rows[subnet] for subnet in subnets if subnet in rows]).save(path)
+    if not missing:
+        QualityTable(header, [rows[subnet] for subnet in subnets]).save(path)
     return QualityTable.load(path)
+
+
+def _shipped(name: str, header: QualityHeader) -> Sequence[QualityRow]:
+    """Rows of the shipped table, when it was made in the same way, by whatever versions."""
+    try:
+        table = QualityTable.bundled(name)
+    except UserError:
+        return ()
+    return table.rows if replace(table.header, versions="") == replace(header, versions="") else ()
 
 
 def _row(evaluation: Evaluation, width: float) -> QualityRow:
@@ -178,20 +185,24 @@ def _row(evaluation: Evaluation, width: float) -> QualityRow:
     )
 
 
-def _header(settings: Settings, fidelity: str, training: TrainingSettings, name: str) -> QualityHeader:
-    corpus = stages.corpus(settings)
-    fixed = FixedMixtures(corpus, name)
-    norm = settings.network.norm if settings.network.norm != "auto" else "frame" if settings.network.causal else "global"
+def _header(settings: Settings, evaluator: StandAlone | FineTuning, name: str) -> QualityHeader:
+    identity = evaluator.identity()
+    fixed = FixedMixtures(stages.corpus(settings), name)
     return QualityHeader(
-        fidelity=fidelity,
+        fidelity=identity["fidelity"],
         clips=len(fixed),
-        width=settings.network.width,
-        causal=settings.network.causal,
-        norm=norm,
-        data_hash=identity_hash({"corpus": corpus.hash, "list": fixed.hash})[:16],
-        seed=training.seed,
+        width=identity["width"],
+        causal=identity["causal"],
+        norm=identity["norm"],
+        data_hash=data_hash(fixed),
+        weights_hash=identity["initial_weights"] or "",
+        seed=evaluator.settings.seed,
         list=name,
-        training=asdict(training),
+        training=identity["training"],
         command=COMMAND,
-        versions=f"ofa-avse {version('ofa-avse')}, torch {version('torch')}, Python {platform.python_version()}",
+        versions=_versions(),
     )
+
+
+def _versions() -> str:
+    return f"ofa-avse {version('ofa-avse')}, torch {version('torch')}, Python {platform.python_version()}"

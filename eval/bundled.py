@@ -15,6 +15,7 @@ from eval.quality_table import QualityRow, QualityTable
 from supernet.errors import UserError
 
 TABLES = "eval.tables"
+SUPERNET = "supernet.safetensors"  # whose scores they are, and from which the fine-tuned ones began
 
 
 def bundled(name: str, seed: int | None = None) -> QualityTable:

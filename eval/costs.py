@@ -50,6 +50,12 @@ def macs(subnet: Subnet, width: float = 1.0, seconds: float = 1.0) -> float:
     return seconds * (SAMPLE_RATE / STRIDE * latent_frame + FRAME_RATE * _lip_macs(c, width))
 
 
+def exit_macs(subnet: Subnet, width: float = 1.0, seconds: float = 1.0) -> float:
+    """Multiply-accumulates that one more exit of a pass adds: a mask and a decoder."""
+    c = channels(subnet, width)
+    return seconds * SAMPLE_RATE / STRIDE * (c.encoder * c.bottleneck + KERNEL * c.encoder)
+
+
 def _linear(inputs: int, outputs: int) -> int:
     return inputs * outputs + outputs
 

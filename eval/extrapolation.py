@@ -41,7 +41,9 @@ def _fitted(curve: Sequence[float], epochs: float, otherwise: float) -> float:
     t = np.arange(1, len(curve) + 1)
     start = (max(curve), max(curve) - min(curve) + 0.1, 0.5)
     try:
-        (a, b, c), _ = curve_fit(lambda t, a, b, c: a - b * t**-c, t, curve, start, bounds=([-50, 0, 0.01], [50, 50, 5]))
+        (a, b, c), _ = curve_fit(
+            lambda t, a, b, c: a - b * t**-c, t, curve, start, bounds=([-50, 0, 0.01], [50, 50, 5])
+        )
     except RuntimeError:  # scipy's word for no convergence
         return otherwise
     return float(a - b * epochs**-c)

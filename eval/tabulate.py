@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from eval.measure import Measured, measure
 from eval.quality_table import QualityHeader, QualityRow, QualityTable
 from eval.scoring import Prepared, Scores, score_all
 from supernet.checkpoint import identity_hash, weights_hash
+from supernet.data.mixtures import FixedMixtures
 from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
@@ -67,7 +68,7 @@ def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettin
         machine=fingerprint(settings.threads),
         threads=settings.threads,
         seconds=settings.seconds,
-        data_hash=identity_hash({"corpus": prepared.fixed.corpus.hash, "list": prepared.fixed.hash})[:16],
+        data_hash=data_hash(prepared.fixed),
         weights_hash=weights_hash(supernet),
     )
     table = QualityTable.load(path) if path.is_file() else None
@@ -88,17 +89,49 @@ def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettin
     return QualityTable.load(path)
 
 
-def _row(subnet: Subnet, scores: Scores, measured: Measured, width: float) -> QualityRow:
+def shared_table(
+    supernet: AVConvTasNet, prepared: Prepared, training: dict[str, Any], path: Path, **header: Any
+) -> QualityTable:
+    """Scores of all 324 with exact costs only, nothing measured; written to `path`, and kept when it is there.
+
+    Args:
+        training: settings under which the supernet was trained.
+        header: further fields of the table's header.
+    """
+    made = QualityHeader(
+        fidelity="shared",
+        clips=len(prepared.fixed),
+        width=supernet.width,
+        causal=supernet.causal,
+        norm=supernet.norm,
+        data_hash=data_hash(prepared.fixed),
+        weights_hash=weights_hash(supernet),
+        training=training,
+        **header,
+    )
+    if path.is_file() and QualityTable.load(path).header == made:
+        return QualityTable.load(path)
+    space = SearchSpace(supernet.width)
+    scores = score_all(supernet, prepared, space, path.with_name(path.name + ".partial"))
+    QualityTable(made, [_row(subnet, score, None, supernet.width) for subnet, score in scores]).save(path)
+    return QualityTable.load(path)
+
+
+def data_hash(fixed: FixedMixtures) -> str:
+    """Of a list and of the corpus behind it."""
+    return identity_hash({"corpus": fixed.corpus.hash, "list": fixed.hash})[:16]
+
+
+def _row(subnet: Subnet, scores: Scores, measured: Measured | None, width: float) -> QualityRow:
+    costs = {} if measured is None else {name: getattr(measured, name) for name in ("rtf", "latency_ms", "memory_mb")}
     return QualityRow(
         subnet=subnet,
         params=parameters(subnet, width),
         macs=macs(subnet, width),
         si_snri=scores.mean,
         si_snri_se=scores.standard_error,
-        rtf=measured.rtf,
-        latency_ms=measured.latency_ms,
-        memory_mb=measured.memory_mb,
         by_condition=scores.by_condition(),
+        **costs,
     )
 
 

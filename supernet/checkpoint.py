@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from supernet.errors import UserError
 from supernet.files import write_atomically
-from supernet.model import AVConvTasNet
+from supernet.model import AVConvTasNet, Variant
 from supernet.space import Subnet
 from supernet.timing import SAMPLE_RATE
 
@@ -52,6 +53,7 @@ def save(network: AVConvTasNet, path: str | Path, **notes: Any) -> None:
         "width": network.width,
         "causal": network.causal,
         "norm": network.norm,
+        "variant": asdict(network.variant),
         "sample_rate": SAMPLE_RATE,
         "notes": notes,
     }
@@ -64,7 +66,9 @@ def load(path: str | Path) -> AVConvTasNet:
     try:
         if header["norm"] not in ("global", "frame"):
             raise ValueError(f"norm {header['norm']}")
-        network = AVConvTasNet(Subnet.parse(header["subnet"]), header["width"], header["causal"], header["norm"])
+        variant = Variant(**header.get("variant", {}))
+        subnet = Subnet.parse(header["subnet"])
+        network = AVConvTasNet(subnet, header["width"], header["causal"], header["norm"], variant)
         network.load_state_dict(tensors)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, UserError) as error:
         reason = " ".join(str(error).split())[:200]

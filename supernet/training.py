@@ -8,93 +8,29 @@ at any moment and started again ends with the same weights as one left alone, on
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import partial
 from multiprocessing import parent_process
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
 from tqdm import tqdm
 
-from supernet.checkpoint import identity_hash, read_notes, read_tensors, save, weights_hash, write_tensors
+from supernet.checkpoint import identity_hash, load, read_notes, read_tensors, save, weights_hash, write_tensors
 from supernet.errors import UserError
-from supernet.losses import agreement, level_error, si_snr
-from supernet.model import AVConvTasNet
+from supernet.losses import disagreement, level_error, si_snr
+from supernet.model import AVConvTasNet, Pass
 from supernet.sampling import Sampler, Visit
+from supernet.settings import SupernetSettings, TrainingSettings
+from supernet.sorting import sort_channels
 from supernet.tracking import Silent, Tracker
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"
-
-
-@dataclass
-class TrainingSettings:
-    """How a network is trained. Lengths are optimiser steps.
-
-    Args:
-        steps: optimiser steps in all.
-        batches_per_epoch: what is called an epoch: one validation, one line of the log.
-        batch_size: clips in a batch.
-        clip_seconds: length of each clip, a multiple of 0.04 s.
-        learning_rate: peak rate of AdamW (no weight decay on shared weights); a cosine takes it to a hundredth.
-        rate_warmup: steps over which the rate rises to its peak.
-        gradient_norm: gradients are clipped to this norm.
-        lip_dropout: share of clips trained without lips, so that a missing video is a trained case.
-        checkpoint_every: steps between checkpoints.
-        precision: `32-true`, or `bf16-mixed` where there is a GPU; `auto` chooses by the device.
-        seed: of initial weights, mixtures and sampled subnets.
-    """
-
-    steps: int = 1000
-    batches_per_epoch: int = 50
-    batch_size: int = 16
-    clip_seconds: float = 1.28
-    learning_rate: float = 2e-3
-    rate_warmup: int = 20
-    gradient_norm: float = 5.0
-    lip_dropout: float = 0.25
-    checkpoint_every: int = 50
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        where = "(of supernet, finetune or retrain)"
-        for name in ("steps", "batches_per_epoch", "batch_size", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise UserError(f"{name} {where}: must be at least 1, but is {getattr(self, name)}")
-        if not 0 <= self.lip_dropout <= 1:
-            raise UserError(f"lip_dropout {where}: must lie in [0, 1], but is {self.lip_dropout:g}")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise UserError(f"learning_rate {where}: must be positive and finite, but is {self.learning_rate:g}")
-
-    def rate(self, step: int) -> float:
-        """Learning rate of a step: linear rise, then a half cosine down to a hundredth of the peak."""
-        if step < self.rate_warmup:
-            return self.learning_rate * (step + 1) / self.rate_warmup
-        progress = (step - self.rate_warmup) / max(1, self.steps - self.rate_warmup)
-        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
-
-
-@dataclass
-class SupernetSettings(TrainingSettings):
-    """How the supernet is trained: the recipe, beside what every training has.
-
-    Args:
-        largest_alone: first steps, on the largest subnet alone.
-        random_subnets: random subnets a step visits, beside largest and smallest.
-        distillation: weight of the bounded agreement of the smaller subnets with the largest; off by default, since
-            it has not been shown to help.
-        distillation_from: first step with distillation; it harms early on.
-    """
-
-    largest_alone: int = 0
-    random_subnets: int = 1
-    distillation: float = 0.0
-    distillation_from: int = 0
 
 
 class Diverged(UserError):
@@ -139,12 +75,16 @@ def train(
             "settings": asdict(settings),
             "mixtures": mixtures.identity,
             "sampler": repr(sampler),
-            "network": [str(network.subnet), network.width, network.causal, network.norm],
+            "network": [str(network.subnet), network.width, network.causal, network.norm, asdict(network.variant)],
             "initial": weights_hash(network),
         }
     )
     fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
     network.to(fabric.device)
+    if folder and _finished(folder, identity):
+        network.load_state_dict(load(folder / WEIGHTS).state_dict())
+        network.eval()
+        return
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     start = _resume(folder, network, optimizer, identity) if folder else 0
     network.train()
@@ -158,13 +98,15 @@ def train(
         disable=parent_process() is not None,  # a worker's bar would be written across that of its parent
     )
     smoothed = None
+    recipe = settings if isinstance(settings, SupernetSettings) else SupernetSettings()
     for step in range(start, settings.steps):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
-        distillation = 0.0
-        if isinstance(settings, SupernetSettings) and step >= settings.distillation_from:
-            distillation = settings.distillation
-        quality = _step(network, mixtures.batch(step), sampler.visits(step), optimizer, settings, distillation, fabric)
+        if recipe.sort_channels and step == recipe.largest_alone:
+            sort_channels(network, optimizer)
+        distillation = recipe.distillation if step >= recipe.distillation_from else 0.0
+        loss_of = partial(_loss, distillation=distillation, of=recipe.distillation_of)
+        quality = _step(network, mixtures.batch(step), sampler.visits(step), optimizer, settings, loss_of, fabric)
         smoothed = quality if smoothed is None else 0.95 * smoothed + 0.05 * quality
         progress.update()
         progress.set_postfix_str(f"SI-SNR {smoothed:.2f} dB", refresh=False)
@@ -179,7 +121,7 @@ def train(
             _checkpoint(folder, network, optimizer, done, identity)
     progress.close()
     network.eval()
-    if folder and not ((folder / WEIGHTS).is_file() and read_notes(folder / WEIGHTS).get("run") == identity):
+    if folder:
         save(network, folder / WEIGHTS, training=asdict(settings), run=identity)
 
 
@@ -189,13 +131,13 @@ def _step(
     visits: list[Visit],
     optimizer: torch.optim.Optimizer,
     settings: TrainingSettings,
-    distillation: float,
+    loss_of: Callable[[list[Pass], Tensor, Pass | None], tuple[Tensor, Tensor]],
     fabric: Fabric,
 ) -> float:
     """One optimiser step on all `visits`; returns the SI-SNR of the first, in dB.
 
-    The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits. With
-    `distillation`, the deepest estimate of the first visit teaches the others.
+    The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits. The
+    deepest pass of the first visit may teach the others.
     """
     mixture, clean = batch.mixture.to(fabric.device), batch.clean.to(fabric.device)
     present = batch.lips_present.to(fabric.device)
@@ -206,14 +148,9 @@ def _step(
     teacher, qualities = None, []
     for visit in visits:
         with fabric.autocast():
-            estimates = network.estimates(mixture, features, visit.subnet, visit.exits, present)
-            quality = torch.stack([si_snr(estimate, clean).mean() for estimate in estimates]).mean()
-            loss = torch.stack([level_error(estimate, clean).mean() for estimate in estimates]).mean() - quality
-            if teacher is None:
-                teacher = estimates[-1].detach()
-            elif distillation:
-                agreed = torch.stack([agreement(estimate, teacher).mean() for estimate in estimates]).mean()
-                loss = loss - distillation * agreed
+            passes = network.passes(mixture, features, visit.subnet, visit.exits, present)
+            loss, quality = loss_of(passes, clean, teacher)
+        teacher = teacher or Pass(*(tensor.detach() for tensor in passes[-1]))
         (loss / len(visits)).backward()
         qualities.append(quality.item())
     trunk.backward(features.grad)
@@ -222,6 +159,21 @@ def _step(
         raise Diverged(f"learning_rate: training diverged at {settings.learning_rate:g}; lower it")
     optimizer.step()
     return qualities[0]
+
+
+def _loss(
+    passes: list[Pass], clean: Tensor, teacher: Pass | None, distillation: float, of: str
+) -> tuple[Tensor, Tensor]:
+    """Loss of one visit, the mean over its exits, and its SI-SNR in dB."""
+    quality = torch.stack([si_snr(exit.estimate, clean).mean() for exit in passes]).mean()
+    loss = torch.stack([level_error(exit.estimate, clean).mean() for exit in passes]).mean() - quality
+    if teacher is not None and distillation:
+        loss = loss + distillation * torch.stack([disagreement(exit, teacher, of) for exit in passes]).mean()
+    return loss, quality
+
+
+def _finished(folder: Path, identity: str) -> bool:
+    return (folder / WEIGHTS).is_file() and read_notes(folder / WEIGHTS).get("run") == identity
 
 
 def device() -> torch.device:

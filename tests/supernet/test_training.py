@@ -7,8 +7,9 @@ import torch
 from supernet import AVConvTasNet, SearchSpace, load
 from supernet.errors import UserError
 from supernet.sampling import Sandwich, Single
+from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.space import AXES, PAPER_WINNER
-from supernet.training import CHECKPOINT, WEIGHTS, Diverged, SupernetSettings, TrainingSettings, train
+from supernet.training import CHECKPOINT, WEIGHTS, Diverged, train
 
 WIDTH = 1 / 32
 SETTINGS = TrainingSettings(

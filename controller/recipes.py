@@ -1,0 +1,179 @@
+"""Which way of training the supernet is best? Every recipe at equal cost, one table: the `recipes` command.
+
+The cost is multiply-accumulates of the forward passes: a recipe whose steps visit more subnets gets fewer steps. Each
+recipe changes one thing of the configured one, so what is compared is its worth at this width, corpus and cost.
+
+    recipes/<name>/weights.safetensors, scores.csv
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import time
+from concurrent.futures import as_completed
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from pebble import ProcessPool
+from tqdm import tqdm
+
+from controller import stages
+from controller.config import Settings
+from eval.costs import exit_macs, macs
+from eval.quality_table import QualityTable
+from eval.ranking import tau, tau_in_bands
+from eval.scoring import Prepared
+from eval.tabulate import shared_table
+from eval.truth import truth_bands
+from supernet.data.mixtures import FixedMixtures
+from supernet.elastic import Norm
+from supernet.errors import UserError
+from supernet.files import read_json, write_text
+from supernet.model import Variant
+from supernet.sampling import Visit, sampler_for
+from supernet.settings import SupernetSettings
+from supernet.space import PAPER_WINNER, SearchSpace
+from supernet.training import device, train
+
+FOLDER = "recipes"
+SCORES = "scores.csv"
+MEASURED = "measured.json"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What differs from the configured recipe: settings of the supernet's training, and how the network is built."""
+
+    changes: dict[str, Any] = field(default_factory=dict)
+    variant: Variant = Variant()
+    norm: Norm | None = None
+
+
+LATE = 0.5  # of the steps are over when distillation begins
+RECIPES = {
+    "base": Recipe(),
+    "base-again": Recipe({"seed": 1}),  # what is noise
+    "uniform": Recipe({"sampler": "uniform"}),
+    "fair": Recipe({"sampler": "fair"}),
+    "progressive": Recipe({"sampler": "progressive"}),
+    "sandwich-2": Recipe({"random_subnets": 2}),
+    "sandwich-4": Recipe({"random_subnets": 4}),
+    "no-warm-up": Recipe({"largest_alone": 0}),
+    "no-shallow-exits": Recipe({"shallow_exits": False}),
+    "distil-waveform": Recipe({"distillation": 0.3, "distillation_of": "waveform"}),
+    "distil-mask": Recipe({"distillation": 10.0, "distillation_of": "mask"}),
+    "distil-features": Recipe({"distillation": 3.0, "distillation_of": "features"}),
+    "sorted-channels": Recipe({"sort_channels": True}),
+    "zero-init": Recipe({"zero_init": True}),
+    "norm-frame": Recipe(norm="frame"),
+    "concatenated": Recipe(variant=Variant(fusion="concatenate")),
+    "linear-dilation": Recipe(variant=Variant(dilation="linear")),
+    "head-each": Recipe(variant=Variant(mask_heads="each")),
+}
+
+
+def recipes(settings: Settings, only: list[str] | None = None, against: str | None = None) -> None:
+    """Train the supernet under each recipe at equal cost, and print one table.
+
+    Args:
+        only: names of recipes; all when not given.
+        against: folder with the tables of a run of `truth`, for the rank correlation; the shipped ones when not given.
+    """
+    unknown = [name for name in only or [] if name not in RECIPES]
+    if unknown:
+        raise UserError(f"only: no recipe {', '.join(unknown)}; there are {', '.join(RECIPES)}")
+    names = only or list(RECIPES)
+    with stages.working(settings):
+        stages.corpus(settings)
+        workers = min(settings.truth.workers, len(names))
+        threads = max(1, torch.get_num_threads() // workers)
+        with (
+            ProcessPool(workers, context=multiprocessing.get_context("spawn")) as pool,
+            tqdm(total=len(names), desc="recipes", unit="recipe") as progress,
+        ):
+            futures = {pool.schedule(train_one, [settings, name, threads]): name for name in names}
+            for future in as_completed(futures):
+                future.result()
+                progress.update()
+        print(comparison(settings, names, against))
+
+
+def train_one(settings: Settings, name: str, threads: int) -> None:
+    """Train under one recipe and score all subnets; does nothing when that is done."""
+    torch.set_num_threads(threads)
+    recipe = RECIPES[name]
+    folder = settings.folder / FOLDER / name
+    training = of_equal_cost(settings, recipe)
+    space = SearchSpace(settings.network.width)
+    networks = replace(settings.network, norm=recipe.norm or settings.network.norm)
+    supernet = stages.supernet(replace(settings, network=networks), training, recipe.variant)
+    began = time.monotonic()
+    resumed = folder.is_dir()
+    mixtures = stages.training_mixtures(settings, training)
+    train(supernet, mixtures, sampler_for(space, training), training, folder, description=name)
+    if not resumed:
+        write_text(folder / MEASURED, json.dumps({"seconds": time.monotonic() - began}))
+    prepared = Prepared(FixedMixtures(stages.corpus(settings), "val"), device())
+    shared_table(supernet, prepared, asdict(training), folder / SCORES)
+
+
+def of_equal_cost(settings: Settings, recipe: Recipe) -> SupernetSettings:
+    """The training of a recipe, with as many steps as the configured recipe's multiply-accumulates pay for."""
+    base = settings.supernet
+    budget = sum(step_macs(visits, settings.network.width) for visits in _all_visits(settings, base))
+    changed = replace(base, **recipe.changes)
+    cost = [step_macs(visits, settings.network.width) for visits in _all_visits(settings, changed)]
+    warm_up = sum(cost[: changed.largest_alone])
+    after = sum(cost[changed.largest_alone :]) / max(1, len(cost) - changed.largest_alone)
+    steps = changed.largest_alone + max(1, round((budget - warm_up) / after))
+    start = round(LATE * steps) if changed.distillation else 0
+    return replace(changed, steps=steps, distillation_from=start)
+
+
+def _all_visits(settings: Settings, training: SupernetSettings) -> list[list[Visit]]:
+    sampler = sampler_for(SearchSpace(settings.network.width), training)
+    return [sampler.visits(step) for step in range(training.steps)]
+
+
+def step_macs(visits: list[Visit], width: float) -> float:
+    """Multiply-accumulates of a step's forward passes, for one second of audio a clip."""
+    return sum(
+        macs(visit.subnet, width) + sum(exit_macs(visit.subnet, width) for _ in visit.exits[:-1]) for visit in visits
+    )
+
+
+def comparison(settings: Settings, names: list[str], against: str | None = None) -> str:
+    """The table: SI-SNRi of corners and mean, rank correlation with stand-alone training, cost."""
+    space = SearchSpace(settings.network.width)
+    known = _truth(settings, against)
+    lines = ["| recipe | smallest | winner | largest | mean of 324 | tau | tau in bands | steps | seconds |"]
+    lines.append("|---|---|---|---|---|---|---|---|---|")
+    for name in names:
+        folder = settings.folder / FOLDER / name
+        table = QualityTable.load(folder / SCORES)
+        score = {row.subnet: row.si_snri for row in table.rows}
+        values = [score[s] for s in (space.smallest, PAPER_WINNER, space.largest)] + [sum(score.values()) / len(score)]
+        taus = ["-", "-"]
+        if known:
+            bands = [[s for s in band if s in known] for band in truth_bands(space)]
+            taus = [f"{tau(score, known, sum(bands, [])):.3f}", f"{tau_in_bands(score, known, bands):.3f}"]
+        seconds = (
+            f"{read_json(folder / MEASURED, 'delete it')['seconds']:.0f}" if (folder / MEASURED).is_file() else "-"
+        )
+        cells = [f"{value:.2f}" for value in values] + taus + [str(table.header.training["steps"]), seconds]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines.append(f"SI-SNRi in dB on {table.header.clips} clips; '-': not known, or the training was interrupted.")
+    return "\n".join(lines)
+
+
+def _truth(settings: Settings, folder: str | None) -> dict:
+    """Stand-alone SI-SNRi by subnet, where it was measured at this width."""
+    from eval.bundled import bundled, in_folder
+
+    table = in_folder(Path(folder), "standalone") if folder else bundled("standalone")
+    if table.header.width != settings.network.width:
+        return {}
+    return {row.subnet: row.si_snri for row in table.rows}

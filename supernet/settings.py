@@ -1,0 +1,98 @@
+"""How networks are trained. Read by `supernet.training` and `supernet.sampling`; part of every command's configuration
+(`--supernet.<field>`, `--finetune.<field>`, `--retrain.<field>`).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from supernet.errors import UserError
+
+
+@dataclass
+class TrainingSettings:
+    """What every training has. Lengths are optimiser steps.
+
+    Args:
+        steps: optimiser steps in all.
+        batches_per_epoch: what is called an epoch: one validation, one line of the log.
+        batch_size: clips in a batch.
+        clip_seconds: length of each clip, a multiple of 0.04 s.
+        learning_rate: peak rate of AdamW (no weight decay on shared weights); a cosine takes it to a hundredth.
+        rate_warmup: steps over which the rate rises to its peak.
+        gradient_norm: gradients are clipped to this norm.
+        lip_dropout: share of clips trained without lips, so that a missing video is a trained case.
+        checkpoint_every: steps between checkpoints.
+        precision: `32-true`, or `bf16-mixed` where there is a GPU; `auto` chooses by the device.
+        seed: of initial weights, mixtures and sampled subnets.
+    """
+
+    steps: int = 1000
+    batches_per_epoch: int = 50
+    batch_size: int = 16
+    clip_seconds: float = 1.28
+    learning_rate: float = 2e-3
+    rate_warmup: int = 20
+    gradient_norm: float = 5.0
+    lip_dropout: float = 0.25
+    checkpoint_every: int = 50
+    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        where = "(of supernet, finetune or retrain)"
+        for name in ("steps", "batches_per_epoch", "batch_size", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise UserError(f"{name} {where}: must be at least 1, but is {getattr(self, name)}")
+        if not 0 <= self.lip_dropout <= 1:
+            raise UserError(f"lip_dropout {where}: must lie in [0, 1], but is {self.lip_dropout:g}")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UserError(f"learning_rate {where}: must be positive and finite, but is {self.learning_rate:g}")
+
+    def rate(self, step: int) -> float:
+        """Learning rate of a step: linear rise, then a half cosine down to a hundredth of the peak."""
+        if step < self.rate_warmup:
+            return self.learning_rate * (step + 1) / self.rate_warmup
+        progress = (step - self.rate_warmup) / max(1, self.steps - self.rate_warmup)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
+
+
+@dataclass
+class SupernetSettings(TrainingSettings):
+    """The recipe of the supernet, beside what every training has. `ofa-avse recipes` compares the alternatives.
+
+    Args:
+        sampler: which subnets a step visits: `sandwich` (largest, smallest, random ones), `uniform` (random ones),
+            `fair` (three that use every option of an axis equally often), `progressive` (random ones of a space that
+            opens axis by axis: depth, then expansion, then channels).
+        largest_alone: first steps, on the largest subnet alone.
+        random_subnets: random subnets a step visits, beside largest and smallest in the sandwich.
+        shallow_exits: every visit also trains the shallower networks that it contains.
+        distillation: weight of the bounded agreement of the other subnets with the largest; off by default, since it
+            has not been shown to help.
+        distillation_of: what has to agree: the `waveform` (dB), the `mask` or the `features` before it.
+        distillation_from: first step with distillation; it harms early on.
+        sort_channels: put hidden, bottleneck and visual channels in order of importance when `largest_alone` is over.
+        zero_init: start every residual block as the identity: the gain of its last norm is zero.
+    """
+
+    sampler: Literal["sandwich", "uniform", "fair", "progressive"] = "sandwich"
+    largest_alone: int = 0
+    random_subnets: int = 1
+    shallow_exits: bool = True
+    distillation: float = 0.0
+    distillation_of: Literal["waveform", "mask", "features"] = "waveform"
+    distillation_from: int = 0
+    sort_channels: bool = False
+    zero_init: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.random_subnets < 1 and self.sampler in ("uniform", "progressive"):
+            raise UserError(f"supernet.random_subnets: sampler {self.sampler} needs at least 1")
+        if self.sort_channels and not self.largest_alone:
+            raise UserError("supernet.sort_channels: needs supernet.largest_alone, after which channels are sorted")
+        if self.distillation and self.sampler in ("uniform", "fair"):
+            raise UserError(f"supernet.distillation: the largest teaches, and sampler {self.sampler} seldom visits it")
