@@ -6,9 +6,8 @@ import torch
 
 from supernet import AVConvTasNet, SearchSpace, load
 from supernet.errors import UserError
-from supernet.sampling import Sandwich, Single
+from supernet.sampling import Sandwich, Single, sampler_for
 from supernet.settings import SupernetSettings, TrainingSettings
-from supernet.space import AXES, PAPER_WINNER
 from supernet.training import CHECKPOINT, WEIGHTS, Diverged, train
 
 WIDTH = 1 / 32
@@ -122,6 +121,28 @@ def test_distillation_works_from_its_first_step_on(begins, differs):
     assert same(*ends) != differs
 
 
+@pytest.mark.parametrize("of", ["waveform", "mask", "features"])
+def test_every_kind_of_distillation_teaches_something(of):
+    plain, taught = fresh(), fresh()
+    for network, weight in ((plain, 0.0), (taught, 1.0)):
+        torch.nn.init.normal_(network.separator.mask.weight, generator=torch.Generator().manual_seed(0))
+        settings = SupernetSettings(**asdict(SETTINGS), distillation=weight, distillation_of=of)
+        train(network, Noise(), Sandwich(SearchSpace(WIDTH)), settings)
+    assert not same(plain, taught)
+
+
+@pytest.mark.parametrize("killed_at", [2, 3])
+def test_channels_are_sorted_once_whenever_the_run_is_killed(tmp_path, killed_at):
+    settings = SupernetSettings(**asdict(SETTINGS), largest_alone=2, sort_channels=True)
+    sampler = sampler_for(SearchSpace(WIDTH), settings)
+    undisturbed, resumed = fresh(), fresh()
+    train(undisturbed, Noise(), sampler, settings)
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(), Noise(stop_at=killed_at), sampler, settings, tmp_path)
+    train(resumed, Noise(), sampler, settings, tmp_path)
+    assert same(resumed, undisturbed)
+
+
 def test_divergence_is_named_and_leaves_finite_weights():
     network = fresh(SearchSpace.smallest)
     mixtures = Noise()
@@ -154,23 +175,14 @@ def test_settings_out_of_range_are_named(key, value):
         TrainingSettings(**{key: value})
 
 
-def test_the_sandwich_warms_up_then_visits_largest_smallest_and_distinct_random_subnets():
-    sampler = Sandwich(SearchSpace(WIDTH), warmup=3, random=2)
-    assert [visit.subnet for visit in sampler.visits(2)] == [SearchSpace.largest]
-    for step in range(3, 50):
-        largest, smallest, *others = (visit.subnet for visit in sampler.visits(step))
-        assert (largest, smallest) == (SearchSpace.largest, SearchSpace.smallest)
-        assert len(set(others)) == 2
-        assert sampler.visits(step) == sampler.visits(step)
-
-
-def test_every_width_and_depth_is_visited_in_time():
-    sampler = Sandwich(SearchSpace(WIDTH), warmup=0, random=1)
-    visited = {replace(v.subnet, repeats=r) for step in range(1500) for v in sampler.visits(step) for r in v.exits}
-    assert visited == set(SearchSpace())
-
-
-def test_a_single_network_trains_its_last_exit_only():
-    (visit,) = Single(PAPER_WINNER).visits(7)
-    assert visit.exits == (PAPER_WINNER.repeats,)
-    assert visit.exits[0] in AXES["repeats"]
+@pytest.mark.parametrize(
+    ("key", "recipe"),
+    [
+        ("random_subnets", {"sampler": "uniform", "random_subnets": 0}),
+        ("sort_channels", {"sort_channels": True}),
+        ("distillation", {"sampler": "fair", "distillation": 1.0}),
+    ],
+)
+def test_recipes_that_contradict_themselves_are_named(key, recipe):
+    with pytest.raises(UserError, match=key):
+        SupernetSettings(**recipe)
