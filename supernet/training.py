@@ -8,12 +8,12 @@ at any moment and started again ends with the same weights as one left alone, on
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from functools import partial
 from multiprocessing import parent_process
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import torch
 from lightning_fabric import Fabric
@@ -21,6 +21,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from supernet.checkpoint import identity_hash, load, read_notes, read_tensors, save, weights_hash, write_tensors
+from supernet.data.mixtures import Batch
 from supernet.errors import UserError
 from supernet.losses import disagreement, level_error, si_snr
 from supernet.model import AVConvTasNet, Pass
@@ -35,15 +36,6 @@ WEIGHTS = "weights.safetensors"
 
 class Diverged(UserError):
     """A gradient was not finite. The weights are those of the step before."""
-
-
-class Batch(Protocol):
-    """(batch, samples) float mixture and clean, (batch, frames, 88, 88) uint8 lips, (batch,) bool lips_present."""
-
-    mixture: Tensor
-    clean: Tensor
-    lips: Tensor
-    lips_present: Tensor
 
 
 class Mixtures(Protocol):
@@ -105,8 +97,13 @@ def train(
         if recipe.sort_channels and step == recipe.largest_alone:
             sort_channels(network, optimizer)
         distillation = recipe.distillation if step >= recipe.distillation_from else 0.0
-        loss_of = partial(_loss, distillation=distillation, of=recipe.distillation_of)
-        quality = _step(network, mixtures.batch(step), sampler.visits(step), optimizer, settings, loss_of, fabric)
+        batch = mixtures.batch(step).to(fabric.device)
+        optimizer.zero_grad()
+        quality = gradients(network, batch, sampler.visits(step), distillation, recipe.distillation_of, fabric.autocast)
+        norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
+        if not norm.isfinite():
+            raise Diverged(f"learning_rate: training diverged at {settings.learning_rate:g}; lower it")
+        optimizer.step()
         smoothed = quality if smoothed is None else 0.95 * smoothed + 0.05 * quality
         progress.update()
         progress.set_postfix_str(f"SI-SNR {smoothed:.2f} dB", refresh=False)
@@ -125,40 +122,32 @@ def train(
         save(network, folder / WEIGHTS, training=asdict(settings), run=identity)
 
 
-def _step(
+def gradients(
     network: AVConvTasNet,
     batch: Batch,
-    visits: list[Visit],
-    optimizer: torch.optim.Optimizer,
-    settings: TrainingSettings,
-    loss_of: Callable[[list[Pass], Tensor, Pass | None], tuple[Tensor, Tensor]],
-    fabric: Fabric,
+    visits: Sequence[Visit],
+    distillation: float = 0.0,
+    of: Literal["waveform", "mask", "features"] = "waveform",
+    autocast: Callable[[], AbstractContextManager] = nullcontext,
 ) -> float:
-    """One optimiser step on all `visits`; returns the SI-SNR of the first, in dB.
+    """Add the gradients of all `visits` of one batch; returns the SI-SNR of the first, in dB.
 
-    The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits. The
-    deepest pass of the first visit may teach the others.
+    The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits. With
+    `distillation`, the deepest pass of the first visit teaches the others.
     """
-    mixture, clean = batch.mixture.to(fabric.device), batch.clean.to(fabric.device)
-    present = batch.lips_present.to(fabric.device)
-    optimizer.zero_grad()
-    with fabric.autocast():
-        trunk = network.lip_features(batch.lips.to(fabric.device))
+    with autocast():
+        trunk = network.lip_features(batch.lips)
     features = trunk.detach().requires_grad_()
     teacher, qualities = None, []
     for visit in visits:
-        with fabric.autocast():
-            passes = network.passes(mixture, features, visit.subnet, visit.exits, present)
-            loss, quality = loss_of(passes, clean, teacher)
+        with autocast():
+            passes = network.passes(batch.mixture, features, visit.subnet, visit.exits, batch.lips_present)
+            loss, quality = _loss(passes, batch.clean, teacher, distillation, of)
         teacher = teacher or Pass(*(tensor.detach() for tensor in passes[-1]))
         (loss / len(visits)).backward()
-        qualities.append(quality.item())
+        qualities.append(quality.detach())
     trunk.backward(features.grad)
-    norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
-    if not norm.isfinite():
-        raise Diverged(f"learning_rate: training diverged at {settings.learning_rate:g}; lower it")
-    optimizer.step()
-    return qualities[0]
+    return qualities[0].item()
 
 
 def _loss(

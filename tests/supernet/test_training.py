@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from supernet import AVConvTasNet, SearchSpace, load
+from supernet.data.mixtures import Batch
 from supernet.errors import UserError
 from supernet.sampling import Sandwich, Single, sampler_for
 from supernet.settings import SupernetSettings, TrainingSettings
@@ -22,13 +23,13 @@ class Noise:
     def __init__(self, stop_at: int | None = None, name: str = "noise") -> None:
         self.stop_at, self.identity = stop_at, {"name": name}
 
-    def batch(self, step: int) -> SimpleNamespace:
+    def batch(self, step: int) -> Batch:
         if step == self.stop_at:
             raise KeyboardInterrupt
         generator = torch.Generator().manual_seed(step)
         time = torch.arange(1280) / 16_000
         clean = 0.3 * torch.sin(6.28 * (200 + 400 * torch.rand(2, 1, generator=generator)) * time)
-        return SimpleNamespace(
+        return Batch(
             mixture=clean + 0.2 * torch.randn(2, 1280, generator=generator),
             clean=clean,
             lips=torch.randint(0, 256, (2, 2, 88, 88), dtype=torch.uint8, generator=generator),
@@ -152,10 +153,8 @@ def test_divergence_is_named_and_leaves_finite_weights():
     assert all(parameter.isfinite().all() for parameter in network.parameters())
 
 
-def _spoiled(batch: SimpleNamespace, spoil: bool) -> SimpleNamespace:
-    if spoil:
-        batch.mixture = batch.mixture * float("nan")
-    return batch
+def _spoiled(batch: Batch, spoil: bool) -> Batch:
+    return replace(batch, mixture=batch.mixture * float("nan")) if spoil else batch
 
 
 def test_the_rate_rises_then_falls_to_a_hundredth():
