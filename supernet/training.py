@@ -8,7 +8,7 @@ at any moment and started again ends with the same weights as one left alone, on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from multiprocessing import parent_process
@@ -18,6 +18,7 @@ from typing import Any, Literal, Protocol
 import torch
 from lightning_fabric import Fabric
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from supernet.checkpoint import identity_hash, load, read_notes, read_tensors, save, weights_hash, write_tensors
@@ -39,9 +40,11 @@ class Diverged(UserError):
 
 
 class Mixtures(Protocol):
-    """Batches as a pure function of the step; `identity` says, in JSON values, what they are drawn from."""
+    """Batches as a pure function of the step; `identity` says, in JSON values, what they are drawn from, and
+    `loaders` how many processes make them ahead (0: this one, when they are needed)."""
 
     identity: dict[str, Any]
+    loaders: int
 
     def batch(self, step: int) -> Batch: ...
 
@@ -91,13 +94,12 @@ def train(
     )
     smoothed = None
     recipe = settings if isinstance(settings, SupernetSettings) else SupernetSettings()
-    for step in range(start, settings.steps):
+    for step, batch in zip(range(start, settings.steps), batches(mixtures, start, settings.steps, fabric.device)):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
         if recipe.sort_channels and step == recipe.largest_alone:
             sort_channels(network, optimizer)
         distillation = recipe.distillation if step >= recipe.distillation_from else 0.0
-        batch = mixtures.batch(step).to(fabric.device)
         optimizer.zero_grad()
         quality = gradients(network, batch, sampler.visits(step), distillation, recipe.distillation_of, fabric.autocast)
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
@@ -120,6 +122,30 @@ def train(
     network.eval()
     if folder:
         save(network, folder / WEIGHTS, training=asdict(settings), run=identity)
+
+
+class _Batches(Dataset):
+    """The batches of a training, by step."""
+
+    def __init__(self, mixtures: Mixtures) -> None:
+        self.mixtures = mixtures
+
+    def __getitem__(self, step: int) -> Batch:
+        return self.mixtures.batch(step)
+
+
+def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device | str) -> Iterator[Batch]:
+    """Batches from `start` on, mixed ahead by as many processes as `mixtures.loaders` says, on the device."""
+    loader = DataLoader(
+        _Batches(mixtures),
+        batch_size=None,
+        sampler=range(start, stop),
+        num_workers=mixtures.loaders,
+        multiprocessing_context="spawn" if mixtures.loaders else None,
+        prefetch_factor=4 if mixtures.loaders else None,
+    )
+    for batch in loader:
+        yield batch.to(device)
 
 
 def gradients(

@@ -17,9 +17,10 @@ from supernet.errors import UserError
 from supernet.files import write_text
 
 SETTINGS = "settings.json"
+TRAINING_ONLY = ("also", "speech_targets", "balance", "loaders")
 UNUSED = {  # settings that do not change what a corpus holds
-    "grid": ("folder", "workers", "synthetic"),
-    "synthetic": ("folder", "workers", "root", "speech", "noise"),
+    "grid": ("folder", "workers", "synthetic", *TRAINING_ONLY),
+    "synthetic": ("folder", "workers", "root", "speech", "noise", *TRAINING_ONLY),
 }
 STREAMS = {"val": 1, "test": 2, "test_other": 3}  # of random numbers, one a list
 

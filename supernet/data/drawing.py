@@ -67,7 +67,10 @@ class Drawing:
         self.corpus, self.settings, self.split, self.frames = corpus, settings, split, frames
         self.conditions = CONDITIONS[settings.corpus]
         self._talkers = corpus.select("talker", split)
-        long_enough = [c for c in (self._talkers if targets is None else targets) if c.frames >= frames]
+        speech, noise = corpus.select("speech", split), corpus.select("noise", split)
+        if targets is None:
+            targets = self._talkers + (speech if settings.speech_targets else [])
+        long_enough = [clip for clip in targets if clip.frames >= frames]
         if not long_enough:
             raise UserError(f"{corpus.folder}: no '{split}' talker lasts {frames / 25:g} s; ask for shorter mixtures")
 
@@ -75,7 +78,7 @@ class Drawing:
         with_other_clip = [clip for clip in long_enough if clips_of[clip.speaker] > 1]
         self._targets = {c: with_other_clip if c == "same_talker" else long_enough for c in self.conditions}
 
-        speech, noise = corpus.select("speech", split), corpus.select("noise", split)
+        self._weights = {c: _weights(clips, settings.balance) for c, clips in self._targets.items()}
         pools = {
             "babble": speech or self._talkers,
             "talker": self._talkers + speech,
@@ -89,7 +92,7 @@ class Drawing:
 
     def spec(self, condition: str, generator: np.random.Generator, target: Clip | None = None) -> MixtureSpec:
         """One mixture under `condition`, of `target` or of a random one."""
-        target = target or _choose(generator, self._targets[condition])
+        target = target or _choose(generator, self._targets[condition], self._weights[condition])
         return MixtureSpec(
             target=target.id,
             start=self._start(generator, target, SAMPLES_PER_FRAME) // SAMPLES_PER_FRAME,
@@ -162,5 +165,14 @@ class Drawing:
                 )
 
 
-def _choose(generator: np.random.Generator, clips: Sequence[Clip]) -> Clip:
-    return clips[generator.integers(len(clips))]
+def _weights(clips: Sequence[Clip], balance: float) -> np.ndarray | None:
+    """Probability of each clip: a speaker of n clips comes in proportion to n^(1 - balance). None: all alike."""
+    if not balance:
+        return None
+    clips_of = Counter(clip.speaker for clip in clips)
+    weights = np.array([clips_of[clip.speaker] ** -balance for clip in clips])
+    return weights / weights.sum()
+
+
+def _choose(generator: np.random.Generator, clips: Sequence[Clip], weights: np.ndarray | None = None) -> Clip:
+    return clips[generator.integers(len(clips)) if weights is None else generator.choice(len(clips), p=weights)]

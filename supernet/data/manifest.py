@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
@@ -78,6 +78,21 @@ class Corpus:
         corpus = cls(folder, clips)
         write_lines(corpus.folder / MANIFEST, (asdict(clip) for clip in corpus.clips))
         return corpus
+
+    def joined(self, others: Sequence[Corpus]) -> Corpus:
+        """This corpus with the training clips of others, each in its own folder; names get a number before them, for
+        two corpora may use the same. Raises UserError when a folder comes twice.
+        """
+        folders = [corpus.folder.resolve() for corpus in (self, *others)]
+        if len(set(folders)) < len(folders):
+            raise UserError("data.also: names a corpus twice, or the run's own; name each once")
+        clips = list(self.clips)
+        for number, (folder, other) in enumerate(zip(folders[1:], others), start=1):
+            for clip in other.select(split="train"):
+                names = {"id": f"{number}:{clip.id}", "speaker": clip.speaker and f"{number}:{clip.speaker}"}
+                places = {"audio": str(folder / clip.audio), "lips": clip.lips and str(folder / clip.lips)}
+                clips.append(replace(clip, **names, **places))
+        return Corpus(self.folder, clips)
 
     @cached_property
     def _by_id(self) -> dict[str, Clip]:

@@ -29,11 +29,11 @@ FULL_SCALE = 0.99  # loudest sample of a mixture
 
 @dataclass(frozen=True)
 class Example:
-    """One mixture: `mixture` and `clean` float32 (samples,), `lips` uint8 (frames, 96, 96)."""
+    """One mixture: `mixture` and `clean` float32 (samples,), `lips` uint8 (frames, 96, 96), or None without video."""
 
     mixture: np.ndarray
     clean: np.ndarray
-    lips: np.ndarray
+    lips: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def realise(corpus: Corpus, spec: MixtureSpec) -> Example:
 
     mixture = heard + masker
     scale = min(1.0, FULL_SCALE / float(np.abs(mixture).max()))
-    lips = corpus.lips(target, spec.start, spec.frames)
+    lips = corpus.lips(target, spec.start, spec.frames) if target.lips else None
     return Example((mixture * scale).astype(np.float32), (clean * scale).astype(np.float32), lips)
 
 
@@ -94,21 +94,27 @@ class TrainingMixtures:
         lip_dropout: float,
         seed: int,
     ) -> None:
-        self.corpus, self.batch_size, self.lip_dropout, self.seed = corpus, batch_size, lip_dropout, seed
+        self.batch_size, self.lip_dropout, self.seed, self.loaders = batch_size, lip_dropout, seed, settings.loaders
         self.frames = whole_frames(clip_seconds, "clip_seconds")
-        self._drawing = Drawing(corpus, settings, "train", self.frames)
+        self._parts = [corpus, *map(Corpus.open, settings.also)]
+        self.corpus = corpus.joined(self._parts[1:])
+        self._drawing = Drawing(self.corpus, settings, "train", self.frames)
 
     @property
     def identity(self) -> dict[str, Any]:
         """JSON values that decide every batch: what a resumed run compares itself with."""
-        return {
-            "corpus": self.corpus.hash,
+        settings, (main, *others) = self._drawing.settings, self._parts
+        extra = {"also": [corpus.hash for corpus in others]} if others else {}
+        extra |= {"speech_targets": True} if settings.speech_targets else {}
+        extra |= {"balance": settings.balance} if settings.balance else {}
+        return extra | {
+            "corpus": main.hash,
             "seed": self.seed,
             "batch_size": self.batch_size,
             "frames": self.frames,
             "lip_dropout": self.lip_dropout,
-            "snr_db": [self._drawing.settings.snr_min, self._drawing.settings.snr_max],
-            "reverberation": self._drawing.settings.reverberation,
+            "snr_db": [settings.snr_min, settings.snr_max],
+            "reverberation": settings.reverberation,
         }
 
     def batch(self, step: int) -> Batch:
@@ -119,9 +125,11 @@ class TrainingMixtures:
             generator = np.random.default_rng((self.seed, step, index))
             condition = conditions[(step * self.batch_size + index) % len(conditions)]
             example = realise(self.corpus, self._drawing.spec(condition, generator))
-            present.append(generator.random() >= self.lip_dropout)
+            present.append(bool(generator.random() >= self.lip_dropout and example.lips is not None))
             top, left = generator.integers(MARGIN + 1, size=2)
-            cropped = example.lips[:, top : top + LIP_SIZE, left : left + LIP_SIZE]
+            region = np.zeros((self.frames, 1, 1), np.uint8) if example.lips is None else example.lips
+            cropped = np.broadcast_to(region, (self.frames, LIP_SIZE + MARGIN, LIP_SIZE + MARGIN))
+            cropped = cropped[:, top : top + LIP_SIZE, left : left + LIP_SIZE]
             lips.append(cropped[:, :, ::-1] if generator.random() < 0.5 else cropped)
             examples.append(example)
         return _collate(examples, lips, present)

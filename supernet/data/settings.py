@@ -36,7 +36,11 @@ class DataSettings:
         test_clips: clips of the test speaker kept for testing; for `grid`.
         val_clips: clips of the test speaker kept for validation; for `grid`.
         held_out_speakers: other speakers that training never sees; for `grid`.
+        also: folders of further prepared corpora, whose training clips join those of this one.
+        speech_targets: in training, recordings of speech are targets too, without lips.
+        balance: how far training favours speakers of few clips: 0 draws clips, 1 speakers, in between a compromise.
         workers: processes that prepare recordings; changes no result.
+        loaders: processes that mix training batches ahead; 0 mixes between the steps. Changes no result.
         synthetic: the synthetic voices and sentences.
     """
 
@@ -57,7 +61,11 @@ class DataSettings:
     test_clips: int = 40
     val_clips: int = 40
     held_out_speakers: int = 4
+    also: list[str] = field(default_factory=list)
+    speech_targets: bool = False
+    balance: float = 0.0
     workers: int = 2
+    loaders: int = 0
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
 
     def __post_init__(self) -> None:
@@ -68,7 +76,9 @@ class DataSettings:
                 raise UserError(f"data.{name}: must be at least 1, but is {getattr(self, name)}")
         if self.snr_min > self.snr_max:
             raise UserError(f"data.snr_min: {self.snr_min:g} dB exceeds data.snr_max, {self.snr_max:g}; swap them")
-        for name in ("seed", "test_clips", "val_clips", "held_out_speakers", "other_items"):
+        if not 0 <= self.balance <= 1:
+            raise UserError(f"data.balance: must lie in [0, 1], but is {self.balance:g}")
+        for name in ("seed", "test_clips", "val_clips", "held_out_speakers", "other_items", "loaders"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name}: must not be negative, but is {getattr(self, name)}")
         whole_frames(self.list_seconds, "data.list_seconds")

@@ -13,6 +13,7 @@ from supernet.data.manifest import Corpus, write_lines
 from supernet.data.mixtures import FixedMixtures, TrainingMixtures, realise
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
+from supernet.training import batches
 
 
 def drawn(corpus, settings, split="train", items=200, frames=25):
@@ -193,3 +194,51 @@ def test_batches_are_cheap(synthetic_corpus):
         mixtures.batch(step)
         durations.append(time.perf_counter() - started)
     assert min(durations) < 0.08  # about 0.03 s on an idle core
+
+
+def test_further_corpora_add_their_training_clips_only(real_corpus, synthetic_corpus):
+    settings = DataSettings(corpus="grid", also=[str(synthetic_corpus.folder)])
+    mixtures = training(real_corpus, settings)
+    added = set(mixtures.corpus.clips) - set(real_corpus.clips)
+    assert {clip.id for clip in added} == {f"1:{clip.id}" for clip in synthetic_corpus.select(split="train")}
+    assert mixtures.identity != training(real_corpus, DataSettings(corpus="grid")).identity
+    specs = Drawing(mixtures.corpus, settings, "train", 25).specs(100, (0,))
+    speakers = {mixtures.corpus.clip(spec.target).speaker for spec in specs}
+    assert speakers & {clip.speaker for clip in added}
+    assert torch.isfinite(mixtures.batch(0).mixture).all()
+
+
+def test_a_corpus_named_twice_is_refused(real_corpus):
+    with pytest.raises(UserError, match="data.also"):
+        training(real_corpus, DataSettings(corpus="grid", also=[str(real_corpus.folder)]))
+
+
+def test_speech_without_video_is_a_target_without_lips(real_corpus):
+    settings = DataSettings(corpus="grid", speech_targets=True)
+    drawing = Drawing(real_corpus, settings, "train", 25)
+    mute = [s for s in drawing.specs(100, (0,)) if real_corpus.clip(s.target).role == "speech"]
+    assert mute and all(spec.condition != "same_talker" for spec in mute)
+    assert realise(real_corpus, mute[0]).lips is None
+    batch = training(real_corpus, settings, batch_size=40, lip_dropout=0.0).batch(0)
+    assert 0 < batch.lips_present.sum() < 40
+    assert not batch.lips[~batch.lips_present].any()
+
+
+def test_balance_draws_speakers_rather_than_clips(real_corpus):
+    talkers = real_corpus.select("talker", "train")
+    many = [clip for clip in talkers if clip.speaker == talkers[0].speaker]
+    one = next(clip for clip in talkers if clip.speaker != talkers[0].speaker)
+    for balance, expected in ((0.0, 1 / (len(many) + 1)), (1.0, 1 / 2)):
+        drawing = Drawing(real_corpus, DataSettings(corpus="grid", balance=balance), "train", 20, [*many, one])
+        generator = np.random.default_rng(0)
+        share = np.mean([drawing.spec("babble", generator).target == one.id for _ in range(400)])
+        assert share == pytest.approx(expected, abs=0.08)
+
+
+def test_batches_mixed_ahead_by_other_processes_are_the_same(synthetic_corpus):
+    settings = dataclasses.replace(DataSettings(), loaders=1)
+    mixtures = training(synthetic_corpus, settings, batch_size=2)
+    for step, batch in enumerate(batches(mixtures, 3, 5, "cpu"), start=3):
+        expected = training(synthetic_corpus, DataSettings(), batch_size=2).batch(step)
+        assert torch.equal(batch.mixture, expected.mixture)
+        assert torch.equal(batch.lips, expected.lips)
