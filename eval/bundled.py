@@ -31,7 +31,7 @@ class Tables:
     """
 
     def __init__(self, files: dict[str, Path], place: str) -> None:
-        self._files, self.place = files, place
+        self.files, self.place = files, place
 
     @classmethod
     def shipped(cls) -> Tables:
@@ -46,10 +46,6 @@ class Tables:
             raise UserError(f"{folder}: no such folder; `ofa-avse truth` writes its tables into <run>/truth")
         return cls({path.stem: path for path in sorted(Path(folder).glob("*.csv"))}, str(folder))
 
-    def all(self) -> dict[str, QualityTable]:
-        """Every table by its name. Raises UserError where one is damaged."""
-        return {name: QualityTable.load(path) for name, path in self._files.items()}
-
     def open(self, name: str, seed: int | None = None) -> QualityTable:
         """Table `name`, or the one of its `seed`, or the mean over its seeds.
 
@@ -58,13 +54,13 @@ class Tables:
         """
         if seed is not None:
             name = f"{name}_seed{seed}"
-        if name in self._files:
-            return QualityTable.load(self._files[name])
-        seeds = of_seeds(self._files, name)
+        if name in self.files:
+            return QualityTable.load(self.files[name])
+        seeds = of_seeds(self.files, name)
         if not seeds:
-            known = ", ".join(sorted({stem.split("_seed")[0] for stem in self._files})) or "none yet"
+            known = ", ".join(sorted({stem.split("_seed")[0] for stem in self.files})) or "none yet"
             raise UserError(f"table '{name}': not in {self.place}; there: {known}; {MAKE}")
-        return mean_over_seeds([QualityTable.load(self._files[stem]) for stem in seeds])
+        return mean_over_seeds([QualityTable.load(self.files[stem]) for stem in seeds])
 
 
 def of_seeds(names: Iterable[str], name: str) -> list[str]:

@@ -1,7 +1,8 @@
 """Ten epochs carried to a full training: three ways to read a fine-tuning curve. Called by `eval.ranking_study`.
 
 On simulated curves the mean of the last three epochs ranks best; a power law fitted to each curve has the smaller
-error but ranks worse; the mean plus the offset of a few fully trained anchors keeps the ranking and has the smallest error.
+error but ranks worse; the mean plus the offset of a few fully trained anchors keeps the ranking and has the smallest
+error.
 """
 
 from __future__ import annotations

@@ -7,6 +7,7 @@ from pathlib import Path
 from matplotlib import colormaps
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator
 
 from eval.ranking import Values, tau, tau_in_bands
 from eval.ranking_study import SHARED, STANDALONE, Study
@@ -45,8 +46,10 @@ def plot_ranking(study: Study, path: Path) -> None:
     left.set_title(_title(study, shared))
     right.set(xlabel=f"million MACs per second (width {study.width:g})", xscale="log")
     right.set_title(_title(study, study.macs))
+    right.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    right.xaxis.set_minor_locator(NullLocator())
     right.xaxis.set_major_formatter("{x:g}")
-    right.xaxis.set_minor_formatter("{x:g}")
+    figure.supxlabel("colours: bands of equal MACs; bars: lowest and highest seed", fontsize="small")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))

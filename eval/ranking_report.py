@@ -92,11 +92,11 @@ def _ranking(study: Study) -> list[str]:
         title,
         _table(["score", "subnets", "overall", "inside bands"], taus),
         _table(
-            ["score", "of the ceiling", "one seed, of the ceiling", "minus MACs, overall", "minus MACs, inside bands"],
+            ["score", "of the ceiling", "of the ceiling, one seed", "minus MACs, overall", "minus MACs, inside bands"],
             against,
         ),
-        f"In brackets {CONFIDENCE} % intervals of {DRAWS} bootstrap draws of subnets within bands: they hold the choice of "
-        "subnets, not another training of the supernet or other clips. Bands are of MACs within "
+        f"In brackets {CONFIDENCE} % intervals of {DRAWS} bootstrap draws of subnets within bands: they hold the "
+        "choice of subnets, not another training of the supernet or other clips. Bands are of MACs within "
         f"{round(100 * (TOLERANCE - 1))} %; {len(bands)} of them have at least {LEAST} subnets ({sum(bands)} in all). "
         "The ceiling compares two single trainings; the mean of the seeds is less noisy than one, so a good score can "
         "exceed it: 'one seed' is the fair comparison, the mean of the score's taus with single seeds.",
@@ -114,14 +114,15 @@ def _regret(study: Study) -> list[str]:
     for budget in study.regret():
         best = next(iter(budget.choices.values())).best
         cells = [f"{choice.regret:.2f} ({choice.chosen})" for choice in budget.choices.values()]
-        rows.append([COSTS["params"].show(budget.parameters), budget.subnets, f"{best} ({study.truth[best]:.2f})", *cells])
+        size = f"{COSTS['params'].show(budget.parameters)}, {budget.of_winner:g} x winner"
+        rows.append([size, budget.subnets, f"{best} ({study.truth[best]:.2f})", *cells])
     rows.append(["mean over all", "", "", *(f"{regret:.2f}" for regret in study.mean_regret().values())])
     choosers = list(study.choosers)
     blocks = [
         title,
         _table(["parameters", "subnets", "best", *choosers], rows),
         "dB of stand-alone training between the truly best and the chosen subnet within the budget; the standard "
-        f"error of such a difference by seed noise is {_db(study.difference_error())} (0 where the two are one subnet). "
+        f"error of such a difference by seed noise is {_db(study.difference_error())} (0 where both are one subnet). "
         f"'{MACS}' takes the most MACs that fit. The best is the best of a noisy truth, so regret is rather too high.",
     ]
     partial = [name for name in study.cheap if name not in choosers]
@@ -139,8 +140,8 @@ def _extrapolations(study: Study) -> list[str]:
     return [
         title,
         _table(["curve read as", "subnets", "overall", "inside bands", "mean error (dB)"], rows),
-        f"Anchors, left out of the figures: {', '.join(map(str, anchors))}. Curves are on the list that ranks, the truth is on "
-        "its own, so the first two errors hold the difference of the lists.",
+        f"Anchors, left out of the figures: {', '.join(map(str, anchors))}. Curves are on the list that ranks, the "
+        "truth is on its own, so the first two errors hold the difference of the lists.",
     ]
 
 
@@ -214,7 +215,8 @@ def _claims(study: Study) -> list[str]:
     shapes = {name: {subnet: shape(subnet) for subnet in SearchSpace()} for name, shape in SHAPES.items()}
     taus = [study.shapes_at_equal_macs(values, shapes) for values in columns.values()]
     blocks += [
-        "Shallow and wide is better. Mean tau inside bands of equal MACs; below 0 where less of it is better:",
+        "Shallow and wide is better. Mean tau inside bands of equal MACs, below 0 where less of it is better (all "
+        f"{len(SearchSpace())} are the whole space: there the interval only says how evenly it holds):",
         _table(["shape", *headers], [[name, *(of[name] for of in taus)] for name in SHAPES]),
         "An expansion ratio of 1.5 to 2 is best. Distance from the mean of the band, dB, +- standard error (subnets):",
     ]

@@ -22,6 +22,7 @@ from supernet.errors import UserError
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
 SHARED, FINETUNED, STANDALONE = "shared_val", "finetuned_seed0", "standalone"
+OF_A_STUDY = ("shared_", "finetuned_", "standalone_")
 NAMES = {SHARED: "shared", FINETUNED: "fine-tuned"}
 MACS = "MACs alone"
 BUDGETS = (0.5, 0.75, 1.0, 1.5, 2.0)  # times the parameters of the paper's winner
@@ -55,6 +56,7 @@ class Noise:
 class Budget:
     """What each score's choice costs within a number of parameters."""
 
+    of_winner: float  # times the parameters of the paper's winner
     parameters: float
     subnets: int  # of the truth, within
     choices: dict[str, Choice]  # by score
@@ -90,8 +92,8 @@ class Study:
     """
 
     def __init__(self, tables: Tables) -> None:
-        prefixes = ("shared_", "finetuned_", "standalone_")
-        self.tables = {name: table for name, table in tables.all().items() if name.startswith(prefixes)}
+        files = {name: path for name, path in tables.files.items() if name.startswith(OF_A_STUDY)}
+        self.tables = {name: QualityTable.load(path) for name, path in files.items()}
         if not self.tables:
             raise UserError(f"{tables.place}: holds no table of stand-alone or shared scores; {MAKE}")
         first = next(iter(self.tables.values()))
@@ -140,7 +142,7 @@ class Study:
         complete = Resamples(self.bands(score, *self.seeds))
         ceiling = self._between_seeds(complete.tau)
         one_seed = np.mean([complete.tau(score, seed) for seed in self.seeds], axis=0)
-        with np.errstate(divide="ignore"):  # a draw whose seeds do not agree at all
+        with np.errstate(divide="ignore", invalid="ignore"):  # a draw whose seeds do not agree at all
             shares = complete.tau(score, self.truth) / ceiling, one_seed / ceiling
         return Ranked(
             subnets=len(all_of_both.subnets),
@@ -178,22 +180,24 @@ class Study:
     def regret(self) -> list[Budget]:
         """What choosing by each score costs, within multiples of the winner's parameters."""
         winner = self.parameters(PAPER_WINNER)
-        return [budget for times in BUDGETS if (budget := self._budget(times * winner)).choices]
+        budgets = [Budget(times, times * winner, *self._within(times * winner)) for times in BUDGETS]
+        return [budget for budget in budgets if budget.subnets]
 
     def mean_regret(self) -> dict[str, float]:
         """By score, mean over one budget at each size that the truth has, dB."""
-        budgets = [self._budget(size).choices for size in {self.parameters(subnet) for subnet in self.truth}]
-        return {name: fmean(choices[name].regret for choices in budgets) for name in self.choosers}
+        made = [self._within(size)[1] for size in {self.parameters(subnet) for subnet in self.truth}]
+        return {name: fmean(choices[name].regret for choices in made) for name in self.choosers}
 
     @property
     def choosers(self) -> dict[str, Values]:
         """The scores that have every subnet of the truth to choose from."""
         return {name: score for name, score in {**self.cheap, MACS: self.macs}.items() if set(self.truth) <= set(score)}
 
-    def _budget(self, most: float) -> Budget:
+    def _within(self, most: float) -> tuple[int, dict[str, Choice]]:
+        """Subnets of at most so many parameters, and what each score takes of them."""
         choices = {name: regret(score, self.truth, self.parameters, most) for name, score in self.choosers.items()}
         within = sum(self.parameters(subnet) <= most for subnet in self.truth)
-        return Budget(most, within, {name: choice for name, choice in choices.items() if choice})
+        return within, {name: choice for name, choice in choices.items() if choice}
 
     def extrapolations(self) -> tuple[list[Subnet], dict[str, Extrapolated]]:
         """The anchors, and each way to read the fine-tuning curves against the truth; ([], {}) where there are none."""
