@@ -7,7 +7,7 @@ little; and beside each tau stands that of one seed of the truth against another
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -140,12 +140,12 @@ class Choice:
     regret: float  # dB of the truth
 
 
-def regret(score: Values, truth: Values, cost: Callable[[Subnet], float], budget: float) -> Choice | None:
+def regret(score: Values, truth: Values, cost: Values, budget: float) -> Choice | None:
     """Of the subnets of `truth`, the one of highest score within the budget against the truly best; None if none fits.
 
     The best is taken by a truth with seed noise in it, so it is partly the luckiest, and the regret rather too high.
     """
-    within = [subnet for subnet in truth if cost(subnet) <= budget]
+    within = [subnet for subnet in truth if cost[subnet] <= budget]
     if not within:
         return None
     chosen, best = max(within, key=score.__getitem__), max(within, key=truth.__getitem__)

@@ -151,7 +151,7 @@ def _inherited(study: Study) -> list[str]:
     if missing := study.missing(STANDALONE):
         return [title, _left_out(missing)]
     rows = [
-        [str(subnet), COSTS["params"].show(study.parameters(subnet))]
+        [str(subnet), COSTS["params"].show(study.parameters[subnet])]
         + [f"{values[subnet]:.2f}" if subnet in values else "-" for values in ways.values()]
         for subnet in study.looked_at()
     ]

@@ -110,8 +110,10 @@ class Study:
         """Those of `names` that are not there; `standalone` stands for all of its seeds."""
         return [name for name in names if name not in self.tables and not of_seeds(self.tables, name)]
 
-    def parameters(self, subnet: Subnet) -> int:
-        return parameters(subnet, self.width)
+    @cached_property
+    def parameters(self) -> dict[Subnet, int]:
+        """Of all 324."""
+        return {subnet: parameters(subnet, self.width) for subnet in SearchSpace(self.width)}
 
     @cached_property
     def macs(self) -> dict[Subnet, float]:
@@ -130,7 +132,7 @@ class Study:
     def ranking(self) -> dict[str, Ranked]:
         """By the name of a score: those of the supernet, and what needs no training at all."""
         sizes = {
-            "parameters alone": {subnet: self.parameters(subnet) for subnet in self.truth},
+            "parameters alone": self.parameters,
             MACS: self.macs,
             "receptive field alone": {subnet: receptive_field(subnet) for subnet in self.truth},
         }
@@ -179,13 +181,13 @@ class Study:
 
     def regret(self) -> list[Budget]:
         """What choosing by each score costs, within multiples of the winner's parameters."""
-        winner = self.parameters(PAPER_WINNER)
+        winner = self.parameters[PAPER_WINNER]
         budgets = [Budget(times, times * winner, *self._within(times * winner)) for times in BUDGETS]
         return [budget for budget in budgets if budget.subnets]
 
     def mean_regret(self) -> dict[str, float]:
         """By score, mean over one budget at each size that the truth has, dB."""
-        made = [self._within(size)[1] for size in {self.parameters(subnet) for subnet in self.truth}]
+        made = [self._within(size)[1] for size in {self.parameters[subnet] for subnet in self.truth}]
         return {name: fmean(choices[name].regret for choices in made) for name in self.choosers}
 
     @property
@@ -196,7 +198,7 @@ class Study:
     def _within(self, most: float) -> tuple[int, dict[str, Choice]]:
         """Subnets of at most so many parameters, and what each score takes of them."""
         choices = {name: regret(score, self.truth, self.parameters, most) for name, score in self.choosers.items()}
-        within = sum(self.parameters(subnet) <= most for subnet in self.truth)
+        within = sum(self.parameters[subnet] <= most for subnet in self.truth)
         return within, {name: choice for name, choice in choices.items() if choice}
 
     def extrapolations(self) -> tuple[list[Subnet], dict[str, Extrapolated]]:
@@ -208,9 +210,10 @@ class Study:
             return [], {}
         anchors = [known[round(i)] for i in np.linspace(0, len(known) - 1, ANCHORS)]
         curves = {subnet: curves[subnet] for subnet in known}
+        epochs = self._epochs(table)
         ways = {
             "mean of the last three epochs": last_epochs(curves),
-            "power law": power_law(curves, self._epochs(table)),
+            f"power law, read at {epochs:g} epochs": power_law(curves, epochs),
             "mean and offset of the anchors": anchored(curves, {subnet: self.truth[subnet] for subnet in anchors}),
         }
         rest = [subnet for subnet in known if subnet not in anchors]
