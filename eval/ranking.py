@@ -131,6 +131,14 @@ def pooled_deviation(groups: Iterable[Sequence[float]]) -> float:
     return float(np.sqrt(squares / freedom)) if freedom else np.nan
 
 
+def tau_of_the_expected(signal: float) -> float:
+    """Kendall's tau of the expected quality itself with a measured one of which it is so much of the variance.
+
+    For normal values, tau = 2/pi arcsin(r) with r^2 the share of the variance (Greiner's relation).
+    """
+    return float(2 / np.pi * np.arcsin(np.sqrt(signal)))
+
+
 @dataclass(frozen=True)
 class Choice:
     """What choosing by a score costs under one budget."""

@@ -18,12 +18,13 @@ from eval.effects import (
     main_effects,
 )
 from eval.query import COSTS
-from eval.ranking import CONFIDENCE, DRAWS, LEAST, Interval, Values, receptive_field
+from eval.ranking import CONFIDENCE, DRAWS, LEAST, Interval, Values, receptive_field, tau_of_the_expected
 from eval.ranking_study import FINETUNED, MACS, NAMES, SHARED, STANDALONE, Study
 from eval.truth import TOLERANCE, equal_macs
 from supernet.space import AXES, SearchSpace, Subnet, channels
 
 LARGEST_INTERACTIONS = 5
+UNKNOWN = "n/a"  # with one seed
 SHAPES: dict[str, Callable[[Subnet], float]] = {
     "depth, repeats x blocks": lambda subnet: subnet.depth,
     "repeats": lambda subnet: subnet.repeats,
@@ -83,6 +84,8 @@ def _ranking(study: Study) -> list[str]:
     complete, ceiling, ceiling_in_bands = study.ceiling()
     taus = [[name, ranked.subnets, ranked.overall, ranked.in_bands] for name, ranked in ranking.items()]
     taus.append(["ceiling: seed against seed", complete, ceiling, ceiling_in_bands])
+    perfect = (_tau(tau_of_the_expected(signal)) for signal in (noise.signal, noise.signal_in_bands))
+    taus.append(["a perfect score, estimate", len(study.truth), *perfect])
     against = [
         [name, ranked.of_ceiling, ranked.of_ceiling_one_seed, ranked.ahead, ranked.ahead_in_bands]
         for name, ranked in ranking.items()
@@ -99,9 +102,11 @@ def _ranking(study: Study) -> list[str]:
         "choice of subnets, not another training of the supernet or other clips. Bands are of MACs within "
         f"{round(100 * (TOLERANCE - 1))} %; {len(bands)} of them have at least {LEAST} subnets ({sum(bands)} in all). "
         "The ceiling compares two single trainings; the mean of the seeds is less noisy than one, so a good score can "
-        "exceed it: 'one seed' is the fair comparison, the mean of the score's taus with single seeds.",
+        "exceed it: 'one seed' is the fair comparison, the mean of the score's taus with single seeds. A perfect "
+        "score, the expected quality itself, would reach about the estimate against the mean of the seeds, were all normal.",
         f"Seed noise {_db(noise.seeds)}; spread of the truth {_db(noise.in_bands)} inside bands, {_db(noise.overall)} "
-        "overall (standard deviations, the noise that the mean over the seeds leaves is in the spreads).",
+        "overall (standard deviations; the spreads are of the mean over the seeds, with the noise that is left in it). "
+        f"Signal in the variance: {_share(noise.signal_in_bands)} inside bands, {_share(noise.signal)} overall.",
     ]
     return blocks + _lines(_left_out(study.missing(*NAMES)))
 
@@ -245,7 +250,15 @@ def _lines(*lines: str) -> list[str]:
 
 
 def _db(value: float) -> str:
-    return "n/a (one seed)" if np.isnan(value) else f"{value:.2f} dB"
+    return UNKNOWN if np.isnan(value) else f"{value:.2f} dB"
+
+
+def _share(value: float) -> str:
+    return UNKNOWN if np.isnan(value) else f"{value:.0%}"
+
+
+def _tau(value: float) -> str:
+    return UNKNOWN if np.isnan(value) else f"{value:.3f}"
 
 
 def _mean(mean: Mean) -> str:

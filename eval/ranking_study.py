@@ -45,11 +45,16 @@ class Ranked:
 
 @dataclass(frozen=True)
 class Noise:
-    """Standard deviations, dB. The spreads are of the mean over the seeds, so some of the noise is in them."""
+    """Standard deviations, dB. The spreads are of the mean over the seeds, so some of the noise is in them.
+
+    Signal is the share of a spread's variance that is no seed noise, 0 at least; NaN with one seed.
+    """
 
     seeds: float  # of one subnet from seed to seed; NaN with one seed
-    in_bands: float  # of the truth inside bands
-    overall: float
+    overall: float  # spread of the truth
+    in_bands: float
+    signal: float  # of the spread overall
+    signal_in_bands: float
 
 
 @dataclass(frozen=True)
@@ -169,11 +174,13 @@ class Study:
 
     def noise(self) -> Noise:
         """How much of the truth is noise."""
-        return Noise(
-            seeds=pooled_deviation([[seed[s] for seed in self.seeds if s in seed] for s in self.truth]),
-            in_bands=pooled_deviation([[self.truth[s] for s in band] for band in self.bands()]),
-            overall=pooled_deviation([list(self.truth.values())]),
-        )
+        trainings = [[seed[subnet] for seed in self.seeds if subnet in seed] for subnet in self.truth]
+        seeds = pooled_deviation(trainings)
+        left = fmean(seeds**2 / len(own) for own in trainings)  # variance that the mean over the seeds keeps
+        overall = pooled_deviation([list(self.truth.values())])
+        in_bands = pooled_deviation([[self.truth[subnet] for subnet in band] for band in self.bands()])
+        signal, signal_in_bands = (float(np.maximum(1 - left / spread**2, 0)) for spread in (overall, in_bands))
+        return Noise(seeds, overall, in_bands, signal, signal_in_bands)
 
     def difference_error(self) -> float:
         """Standard error of the difference of two subnets of the truth, from seed noise, dB; NaN with one seed."""

@@ -185,6 +185,8 @@ def test_noise_is_what_was_put_in(study):
     noise = study.noise()
     assert noise.seeds == pytest.approx(0.05, rel=0.25)
     assert noise.seeds < noise.in_bands < noise.overall
+    assert noise.signal_in_bands == pytest.approx(1 - noise.seeds**2 / 2 / noise.in_bands**2)
+    assert noise.signal > noise.signal_in_bands
     assert study.difference_error() == pytest.approx(noise.seeds)  # of two means of two
 
 

@@ -15,6 +15,7 @@ from eval.ranking import (
     regret,
     tau,
     tau_in_bands,
+    tau_of_the_expected,
 )
 from eval.truth import truth_bands
 from supernet.space import PAPER_WINNER, SearchSpace
@@ -123,6 +124,15 @@ def test_nothing_to_choose_is_no_regret():
 def test_pooled_deviation_is_about_each_groups_own_mean():
     assert pooled_deviation([[1, 3], [101, 103], [7]]) == pytest.approx(math.sqrt(2))
     assert math.isnan(pooled_deviation([[1], [2]]))
+
+
+def test_the_expected_quality_reaches_the_tau_that_its_signal_allows():
+    rng = np.random.default_rng(0)
+    expected = rng.normal(0, 1, 3000)
+    measured = expected + rng.normal(0, 0.5, 3000)
+    assert tau_of_the_expected(1 / 1.25) == pytest.approx(kendalltau(expected, measured).statistic, abs=0.02)
+    assert tau_of_the_expected(1) == 1
+    assert tau_of_the_expected(0) == 0
 
 
 def test_receptive_field_of_the_papers_winner():
