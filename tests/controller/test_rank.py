@@ -190,7 +190,7 @@ def test_noise_is_what_was_put_in(study):
     assert study.difference_error() == pytest.approx(noise.seeds)  # of two means of two
 
 
-def test_regret_grows_with_no_score_that_knows_the_truth(study):
+def test_a_score_that_knows_the_truth_has_no_regret(study):
     knowing = Study(Tables.of(study.tables["shared_val"].path.parent))
     knowing.values["shared_val"] = {**knowing.values["shared_val"], **knowing.truth}
     assert knowing.mean_regret()["shared"] == 0
