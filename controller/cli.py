@@ -43,6 +43,7 @@ COMMANDS = {
     "enhance": Command("controller.commands", "enhance a sound file, a video or a folder of them"),
     "truth": Command("controller.truth", "train subnets alone and fine-tune them all, to check the scores"),
     "recipes": Command("controller.recipes", "train the supernet under every recipe at equal cost and compare"),
+    "rank": Command("controller.rank", "how well the scores rank subnets as stand-alone training would"),
     "report": Command("controller.commands", "the page of a run"),
 }
 

@@ -13,7 +13,6 @@ import multiprocessing
 import time
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,12 +21,13 @@ from tqdm import tqdm
 
 from controller import stages
 from controller.config import Settings
+from eval.bundled import Tables
 from eval.costs import exit_macs, macs
 from eval.quality_table import QualityTable
 from eval.ranking import tau, tau_in_bands
 from eval.scoring import Prepared
 from eval.tabulate import shared_table
-from eval.truth import truth_bands
+from eval.truth import equal_macs
 from supernet.data.mixtures import FixedMixtures
 from supernet.elastic import Norm
 from supernet.errors import UserError
@@ -35,7 +35,7 @@ from supernet.files import read_json, write_text
 from supernet.model import Variant
 from supernet.sampling import Visit, sampler_for
 from supernet.settings import SupernetSettings
-from supernet.space import PAPER_WINNER, SearchSpace
+from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 from supernet.training import device, train
 
 FOLDER = "recipes"
@@ -158,8 +158,9 @@ def comparison(settings: Settings, names: list[str], against: str | None = None)
         values = [score[s] for s in (space.smallest, PAPER_WINNER, space.largest)] + [sum(score.values()) / len(score)]
         taus = ["-", "-"]
         if known:
-            bands = [[s for s in band if s in known] for band in truth_bands(space)]
-            taus = [f"{tau(score, known, sum(bands, [])):.3f}", f"{tau_in_bands(score, known, bands):.3f}"]
+            subnets = [subnet for subnet in known if subnet in score]
+            bands = equal_macs(subnets, space.width)
+            taus = [f"{tau(score, known, subnets):.3f}", f"{tau_in_bands(score, known, bands):.3f}"]
         seconds = (
             f"{read_json(folder / MEASURED, 'delete it')['seconds']:.0f}" if (folder / MEASURED).is_file() else "-"
         )
@@ -169,11 +170,10 @@ def comparison(settings: Settings, names: list[str], against: str | None = None)
     return "\n".join(lines)
 
 
-def _truth(settings: Settings, folder: str | None) -> dict:
+def _truth(settings: Settings, folder: str | None) -> dict[Subnet, float]:
     """Stand-alone SI-SNRi by subnet, where it was measured at this width."""
-    from eval.bundled import bundled, in_folder
-
-    table = in_folder(Path(folder), "standalone") if folder else bundled("standalone")
-    if table.header.width != settings.network.width:
+    tables = Tables.of(folder) if folder else Tables.shipped()
+    if not any(name.startswith("standalone_seed") for name in tables.files):
         return {}
-    return {row.subnet: row.si_snri for row in table.rows}
+    table = tables.open("standalone")
+    return {row.subnet: row.si_snri for row in table.rows} if table.header.width == settings.network.width else {}

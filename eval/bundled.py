@@ -1,53 +1,108 @@
 """The tables that ship with the package, made by the `truth` command. Served by `QualityTable.bundled`. Free of torch.
 
 `standalone_seed<k>` and `finetuned_seed<k>` are single trainings; `shared_val` and `shared_test` the supernet's scores
-on the list that ranks and on the list that the truth is measured on.
+on the list that ranks and on the list that the truth is measured on; `standalone_longer` and `finetuned_test` are of
+the few subnets that are looked at closely.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
 from eval.quality_table import QualityRow, QualityTable
 from supernet.errors import UserError
 
 TABLES = "eval.tables"
 SUPERNET = "supernet.safetensors"  # whose scores they are, and from which the fine-tuned ones began
+MAKE = "`ofa-avse truth` makes them"
+OF_ONE_KIND = ("fidelity", "list", "clips", "data_hash", "width", "causal", "norm", "training")
+
+
+class Tables:
+    """Quality tables by the names of their files.
+
+    Args:
+        files: name -> file.
+        place: where they are, for errors.
+    """
+
+    def __init__(self, files: dict[str, Path], place: str) -> None:
+        self.files, self.place = files, place
+
+    @classmethod
+    def shipped(cls) -> Tables:
+        """Those of the package."""
+        entries = [Path(str(entry)) for entry in resources.files(TABLES).iterdir()]
+        return cls({path.stem: path for path in sorted(entries) if path.suffix == ".csv"}, "this package")
+
+    @classmethod
+    def of(cls, folder: str | Path) -> Tables:
+        """Those that a run of `truth` writes. Raises UserError where there is no such folder."""
+        if not Path(folder).is_dir():
+            raise UserError(f"{folder}: no such folder; `ofa-avse truth` writes its tables into <run>/truth")
+        return cls({path.stem: path for path in sorted(Path(folder).glob("*.csv"))}, str(folder))
+
+    def open(self, name: str, seed: int | None = None) -> QualityTable:
+        """Table `name`, or the one of its `seed`, or the mean over its seeds.
+
+        Raises:
+            UserError: it is not there, is damaged, or its trainings are not of one kind.
+        """
+        if seed is not None:
+            name = f"{name}_seed{seed}"
+        if name in self.files:
+            return QualityTable.load(self.files[name])
+        seeds = of_seeds(self.files, name)
+        if not seeds:
+            known = ", ".join(sorted({stem.split("_seed")[0] for stem in self.files})) or "none yet"
+            raise UserError(f"table '{name}': not in {self.place}; there: {known}; {MAKE}")
+        return mean_over_seeds([QualityTable.load(self.files[stem]) for stem in seeds])
+
+
+def of_seeds(names: Iterable[str], name: str) -> list[str]:
+    """Those of `names` that are single trainings of table `name`, by seed."""
+    return sorted((other for other in names if other.startswith(f"{name}_seed")), key=lambda other: (len(other), other))
 
 
 def bundled(name: str, seed: int | None = None) -> QualityTable:
     """A shipped table; see `QualityTable.bundled`."""
-    files = {Path(entry.name).stem: Path(str(entry)) for entry in resources.files(TABLES).iterdir()}
-    return open_tables({stem: path for stem, path in files.items() if path.suffix == ".csv"}, name, seed)
+    return Tables.shipped().open(name, seed)
 
 
 def in_folder(folder: Path, name: str, seed: int | None = None) -> QualityTable:
     """The same from the folder in which a run of `truth` writes."""
-    return open_tables({path.stem: path for path in sorted(folder.glob("*.csv"))}, name, seed)
-
-
-def open_tables(files: dict[str, Path], name: str, seed: int | None) -> QualityTable:
-    """Table `name`, or the one of its `seed`, or the mean over its seeds."""
-    if seed is not None:
-        name = f"{name}_seed{seed}"
-    if name in files:
-        return QualityTable.load(files[name])
-    seeds = sorted(stem for stem in files if stem.startswith(f"{name}_seed"))
-    if not seeds:
-        known = ", ".join(sorted({stem.split("_seed")[0] for stem in files})) or "none yet"
-        raise UserError(f"table '{name}': not there; known: {known}; `ofa-avse truth` makes them")
-    return mean_over_seeds([QualityTable.load(files[stem]) for stem in seeds])
+    return Tables.of(folder).open(name, seed)
 
 
 def mean_over_seeds(tables: list[QualityTable]) -> QualityTable:
-    """The subnets that every table has, with the mean of their qualities. Standard errors stay those over clips."""
+    """The subnets that every table has, with the mean of their qualities. Standard errors stay those over clips.
+
+    Raises:
+        UserError: the tables differ in more than their seed, or have no subnet in common.
+    """
     first = tables[0]
+    for table in tables[1:]:
+        check_alike(first, table, OF_ONE_KIND)
     everywhere = set.intersection(*({row.subnet for row in table.rows} for table in tables))
     rows = [_mean([table[row.subnet] for table in tables]) for row in first.rows if row.subnet in everywhere]
     return QualityTable(replace(first.header, seeds=len(tables)), rows, first.path)
+
+
+def check_alike(first: QualityTable, other: QualityTable, keys: Iterable[str]) -> None:
+    """Raise UserError where two tables that are compared differ in one of the header's `keys`, seeds apart."""
+    for key in keys:
+        a, b = (_without_seed(getattr(table.header, key)) for table in (first, other))
+        if a != b:
+            raise UserError(f"{other.path}: has {key} {b}, but {first.path} has {a}; make both by one configuration")
+
+
+def _without_seed(value: Any) -> Any:
+    return {key: entry for key, entry in value.items() if key != "seed"} if isinstance(value, dict) else value
 
 
 def _mean(rows: list[QualityRow]) -> QualityRow:

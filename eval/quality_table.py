@@ -174,11 +174,11 @@ class QualityTable:
 
         Args:
             name: `standalone`, trained from scratch; `finetuned`, ten epochs from shared weights; `shared_val` or
-                `shared_test`, the supernet's weights on either list.
-            seed: one training of each subnet; without it the mean over the seeds, for the subnets that all of them have.
+                `shared_test`, the supernet's weights on either list; or any other file of `eval/tables`.
+            seed: one training of each subnet; without it the mean over the seeds, for the subnets that all have.
 
         Raises:
-            UserError: there is no such table.
+            UserError: there is no such table; it names those that there are.
         """
         from eval.bundled import bundled  # which reads tables itself
 

@@ -1,4 +1,5 @@
-"""Which subnets are trained stand-alone, so that cheaper scores can be held against them. Called by `controller.truth`.
+"""Which subnets are trained stand-alone, so that cheaper scores can be held against them. Called by `controller.truth`,
+and by `eval.ranking_study` for the bands.
 
 A score that only knew the size would rank the whole space quite well. So the subnets come in bands of equal MACs and
 different shape, where size says nothing.
@@ -7,6 +8,8 @@ different shape, where size says nothing.
 from __future__ import annotations
 
 import math
+from bisect import bisect_right
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -45,6 +48,24 @@ def truth_bands(space: SearchSpace, seed: int = 0) -> list[list[Subnet]]:
         first = PAPER_WINNER if PAPER_WINNER in band else band[rng.integers(len(band))]
         selected.append(_far_apart(first, band, OF_A_BAND - len(corner)) + corner)
     return selected
+
+
+def equal_macs(subnets: Iterable[Subnet], width: float) -> list[list[Subnet]]:
+    """All `subnets` in bands whose MACs lie within 10 %, cheapest band first: fullest bands first, then from the rest.
+
+    From the subnets of `truth_bands` this gives its bands back, with the smallest and the largest by themselves; any
+    other choice of subnets, up to all 324, is divided in the same way.
+    """
+    cost = {subnet: macs(subnet, width) for subnet in subnets}
+    rest = sorted(cost, key=lambda subnet: (cost[subnet], subnet))
+    bands = []
+    while rest:
+        costs = [cost[subnet] for subnet in rest]
+        ends = [bisect_right(costs, TOLERANCE * least) for least in costs]
+        start = max(range(len(rest)), key=lambda i: ends[i] - i)
+        bands.append(rest[start : ends[start]])
+        del rest[start : ends[start]]
+    return sorted(bands, key=lambda band: cost[band[0]])
 
 
 def _far_apart(first: Subnet, subnets: list[Subnet], count: int) -> list[Subnet]:
