@@ -1,0 +1,97 @@
+"""The truth is paid for once: rows come from the ledger, or from a shipped table that was made in the same way."""
+
+from dataclasses import replace
+
+import pytest
+
+from controller import truth
+from controller.config import NetworkSettings, Settings
+from controller.settings import TruthSettings
+from eval.quality_table import QualityTable
+from supernet.data.settings import DataSettings
+from supernet.data.synthetic import SyntheticSettings
+from supernet.settings import SupernetSettings, TrainingSettings
+from supernet.space import PAPER_WINNER, SearchSpace
+
+SUBNETS = [PAPER_WINNER, SearchSpace.smallest]
+
+
+@pytest.fixture
+def settings(tmp_path, monkeypatch) -> Settings:
+    monkeypatch.setattr(truth, "truth_subnets", lambda _: SUBNETS)
+    training = TrainingSettings(steps=2, batches_per_epoch=1, batch_size=1, clip_seconds=0.4)
+    return Settings(
+        run=str(tmp_path),
+        threads=1,
+        data=DataSettings(
+            list_seconds=0.4,
+            val_items=5,
+            test_items=5,
+            synthetic=SyntheticSettings(16, 5, 5, 4, 3, 3, clip_seconds=0.8, workers=1),
+        ),
+        network=NetworkSettings(width=1 / 32),
+        supernet=SupernetSettings(steps=2, batches_per_epoch=1, batch_size=1, clip_seconds=0.4),
+        retrain=training,
+        finetune=training,
+        truth=TruthSettings(seeds=2, workers=1),
+    )
+
+
+def no_training(*_, **__):
+    pytest.fail("trained again")
+
+
+def test_standalone_rows_are_committed_one_by_one_and_not_paid_for_twice(settings, monkeypatch):
+    trained = []
+    evaluate = truth.StandAlone.evaluate
+
+    def die_at_the_second(self, subnet):
+        trained.append(subnet)
+        if len(trained) == 2:
+            raise KeyboardInterrupt
+        return evaluate(self, subnet)
+
+    monkeypatch.setattr(truth.StandAlone, "evaluate", die_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        truth.truth(settings, "standalone")
+    path = settings.folder / "truth" / "standalone_seed0.csv"
+    assert [row.subnet for row in QualityTable.load(path).rows] == SUBNETS[:1]
+    truth.truth(settings, "standalone")
+    assert trained == [SUBNETS[0], SUBNETS[1], SUBNETS[1], *SUBNETS]  # seed 0, killed and repeated, then seed 1
+    tables = [QualityTable.load(path.with_name(f"standalone_seed{seed}.csv")) for seed in (0, 1)]
+    assert [table.header.seed for table in tables] == [0, 1]
+    assert tables[0].header.list == "test" and tables[0].header.training["steps"] == 2
+    assert tables[0].rows[0].si_snri != tables[1].rows[0].si_snri
+
+
+def test_shipped_rows_of_the_same_making_are_taken_over(settings, monkeypatch):
+    truth.truth(settings, "standalone")
+    made = {seed: QualityTable.load(settings.folder / "truth" / f"standalone_seed{seed}.csv") for seed in (0, 1)}
+    half = {name: replace(table.header, versions="others") for name, table in made.items()}
+    shipped = {f"standalone_seed{seed}": QualityTable(half[seed], made[seed].rows[:1]) for seed in (0, 1)}
+    monkeypatch.setattr(truth.QualityTable, "bundled", staticmethod(lambda name, seed=None: shipped[name]))
+    trained = []
+    evaluate = truth.StandAlone.evaluate
+    monkeypatch.setattr(truth.StandAlone, "evaluate", lambda self, s: trained.append(s) or evaluate(self, s))
+    elsewhere = replace(settings, run=f"{settings.run}/elsewhere")
+    truth.truth(elsewhere, "standalone")
+    assert trained == [SUBNETS[1], SUBNETS[1]]
+    again = QualityTable.load(elsewhere.folder / "truth" / "standalone_seed0.csv")
+    assert again.rows == made[0].rows
+
+    trained.clear()
+    longer = replace(elsewhere, run=f"{settings.run}/longer", retrain=replace(settings.retrain, steps=3))
+    truth.truth(longer, "standalone")
+    assert trained == SUBNETS * 2  # another training: nothing may be taken over
+
+
+def test_shared_scores_cover_both_lists_and_fine_tuning_starts_from_them(settings):
+    truth.truth(settings, "shared")
+    val, test = (QualityTable.load(settings.folder / "truth" / f"shared_{name}.csv") for name in ("val", "test"))
+    assert len(val) == len(test) == 324
+    assert (val.header.list, test.header.list) == ("val", "test")
+    assert val.header.data_hash != test.header.data_hash
+    evaluator = truth._fine_tuned(settings, settings.finetune, "val")
+    table = truth._evaluate(settings, evaluator, SUBNETS, "val", "finetuned_seed0")
+    assert table.header.weights_hash == val.header.weights_hash
+    assert all(len(row.curve) == 2 for row in table.rows)
