@@ -280,7 +280,7 @@ def _evaluate(
 ) -> EvaluationReport:
     if path.is_file():
         report = EvaluationReport.load(path)
-        if report.list_hash == fixed.hash and ("pesq" in report.overall(lips[0]).means or not perceptual):
+        if report.data_hash == fixed.data_hash and ("pesq" in report.overall(lips[0]).means or not perceptual):
             return report
     report = evaluate_on(model, fixed, perceptual=perceptual, lips=lips, device=device(), model=title)
     report.save(path)

@@ -37,7 +37,7 @@ from eval.bundled import SUPERNET, TABLES
 from eval.costs import macs, parameters
 from eval.quality_table import QualityHeader, QualityRow, QualityTable
 from eval.scoring import Prepared
-from eval.tabulate import data_hash, shared_table
+from eval.tabulate import shared_table
 from eval.truth import truth_bands
 from supernet.data.mixtures import FixedMixtures
 from supernet.errors import UserError
@@ -194,7 +194,7 @@ def _header(settings: Settings, evaluator: StandAlone | FineTuning, name: str) -
         width=identity["width"],
         causal=identity["causal"],
         norm=identity["norm"],
-        data_hash=data_hash(fixed),
+        data_hash=fixed.data_hash,
         weights_hash=identity["initial_weights"] or "",
         seed=evaluator.settings.seed,
         list=name,

@@ -61,7 +61,7 @@ def evaluate(
             replace(score, pesq=p, stoi=s, estoi=e)
             for score, (p, s, e) in zip(scores, perceptual_scores(pairs), strict=True)
         ]
-    return EvaluationReport(model or str(subnet or type(network).__name__), fixed.hash, tuple(scores))
+    return EvaluationReport(model or str(subnet or type(network).__name__), fixed.data_hash, tuple(scores))
 
 
 def perceptual_scores(pairs: Sequence[Pair]) -> list[tuple[float, float, float]]:

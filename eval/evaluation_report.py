@@ -84,7 +84,7 @@ class EvaluationReport:
     """All scores of one model on one list of mixtures."""
 
     model: str  # what was evaluated: a subnet's name, a peer's
-    list_hash: str
+    data_hash: str
     scores: tuple[ClipScore, ...]
 
     @property
@@ -159,7 +159,7 @@ class EvaluationReport:
                 ClipScore(**{name: math.nan if value == "nan" else value for name, value in score.items()})
                 for score in content["scores"]
             )
-            return cls(content["model"], content["list_hash"], scores)
+            return cls(content["model"], content["data_hash"], scores)
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{path}: damaged evaluation ({error}); run `ofa-avse evaluate` again") from None
 

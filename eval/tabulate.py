@@ -18,8 +18,7 @@ from eval.machine import fingerprint
 from eval.measure import Measured, measure
 from eval.quality_table import QualityHeader, QualityRow, QualityTable
 from eval.scoring import Prepared, Scores, score_all
-from supernet.checkpoint import identity_hash, weights_hash
-from supernet.data.mixtures import FixedMixtures
+from supernet.checkpoint import weights_hash
 from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
@@ -68,7 +67,7 @@ def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettin
         machine=fingerprint(settings.threads),
         threads=settings.threads,
         seconds=settings.seconds,
-        data_hash=data_hash(prepared.fixed),
+        data_hash=prepared.fixed.data_hash,
         weights_hash=weights_hash(supernet),
     )
     table = QualityTable.load(path) if path.is_file() else None
@@ -104,7 +103,7 @@ def shared_table(
         width=supernet.width,
         causal=supernet.causal,
         norm=supernet.norm,
-        data_hash=data_hash(prepared.fixed),
+        data_hash=prepared.fixed.data_hash,
         weights_hash=weights_hash(supernet),
         training=training,
         **header,
@@ -115,11 +114,6 @@ def shared_table(
     scores = score_all(supernet, prepared, space, path.with_name(path.name + ".partial"))
     QualityTable(made, [_row(subnet, score, None, supernet.width) for subnet, score in scores]).save(path)
     return QualityTable.load(path)
-
-
-def data_hash(fixed: FixedMixtures) -> str:
-    """Of a list and of the corpus behind it."""
-    return identity_hash({"corpus": fixed.corpus.hash, "list": fixed.hash})[:16]
 
 
 def _row(subnet: Subnet, scores: Scores, measured: Measured | None, width: float) -> QualityRow:

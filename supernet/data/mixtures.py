@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from supernet.checkpoint import identity_hash
 from supernet.data.drawing import Drawing, MixtureSpec
 from supernet.data.manifest import LISTS, Corpus
 from supernet.data.noise import GENERATED
@@ -161,6 +162,11 @@ class FixedMixtures:
         """sha256 of the list; the clips themselves are covered by `Corpus.hash`."""
         text = json.dumps([asdict(spec) for spec in self.specs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
+
+    @property
+    def data_hash(self) -> str:
+        """A short hash of the list and of the corpus behind it: all that a score depends on besides the model."""
+        return identity_hash({"corpus": self.corpus.hash, "list": self.hash})[:16]
 
     def batch(self, indices: Sequence[int], lips: Literal["true", "none", "other"] = "true") -> Batch:
         """The mixtures at `indices`, with their own lips, none, or those of another clip; centre crop."""

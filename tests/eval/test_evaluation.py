@@ -27,7 +27,7 @@ class Mixtures:
     """Ten mixtures of a modulated buzz in white noise, with the interface of FixedMixtures; the last reference of
     "babble" is silent."""
 
-    hash = "0" * 64
+    data_hash = "0" * 16
 
     def __init__(self):
         self.specs = [Spec(f"clip{i}", "coloured" if i < 5 else "babble", -5.0 + i) for i in range(10)]
