@@ -138,7 +138,7 @@ def search(
     most = min(most, settings.max_evaluations or most)
     with (
         Ledger(folder / LEDGER) as ledger,
-        Executor(LedgeredEvaluator(evaluator, ledger), settings.workers) as executor,
+        Executor(LedgeredEvaluator(evaluator, ledger), settings.workers, settings.ray) as executor,
         tqdm(desc=f"search ({settings.method})", total=most, unit="evaluation", mininterval=1) as progress,
     ):
         oracle = Oracle(space, executor, parameters, settings.reward, settings.max_evaluations, progress, latency_ms)
