@@ -1,7 +1,7 @@
 """Worker processes on this machine, for `controller.executor`.
 
-Each worker is a pebble pool of one process: a pool whose process dies idle or while it starts gives up all that was asked
-of it, so a pool of several would lose more than the one evaluation.
+Each worker is a pebble pool of one process: a pool whose process dies idle or while it starts gives up all that was
+asked of it, so a pool of several would lose more than the one evaluation.
 """
 
 from __future__ import annotations

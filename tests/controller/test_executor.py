@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -98,12 +99,34 @@ def test_a_second_death_is_one_error_that_names_the_subnet_and_the_ledger_has_th
     assert asked(log).count(str(DOOMED)) == 2
 
 
-def test_an_exception_is_passed_on_as_it_is_and_stops_what_has_not_begun(evaluate, log):
-    _, error, kept = evaluate([CALM[0], BROKEN, *CALM[1:]])
+def test_an_exception_is_passed_on_as_it_is_and_the_evaluation_beside_it_kept(evaluate, log):
+    _, error, kept = evaluate([BROKEN, CALM[0]])
     assert type(error) is UserError and str(error) == "clip.wav: cannot be read"
     assert asked(log).count(str(BROKEN)) == 1
-    assert str(CALM[0]) in kept
-    assert str(CALM[-1]) not in asked(log)
+    assert set(kept) == {str(CALM[0])}
+
+
+def test_after_an_exception_no_further_evaluation_is_begun(tmp_path, monkeypatch):
+    class Immediate:
+        count = 2
+        result = staticmethod(Future.result)
+        close = staticmethod(lambda: None)
+
+        def submit(self, subnet):
+            begun.append(subnet)
+            future = Future()
+            if subnet == BROKEN:
+                future.set_exception(UserError("clip.wav: cannot be read"))
+            else:
+                future.set_result(Landscape().evaluate(subnet))
+            return future
+
+    begun = []
+    monkeypatch.setattr("controller.executor.Processes", lambda *_: Immediate())
+    with Ledger(tmp_path / "ledger.sqlite") as ledger, pytest.raises(UserError, match="clip.wav"):
+        with Executor(LedgeredEvaluator(Landscape(), ledger), 2) as executor:
+            list(executor.evaluate([BROKEN, *CALM]))
+    assert begun == [BROKEN, CALM[0]]
 
 
 def test_nan_is_kept_as_null_and_not_evaluated_again(evaluate, log):
