@@ -9,8 +9,10 @@ The nodes need this package, and the run's folder and corpus under the same path
 from __future__ import annotations
 
 import os
+import socket
 from concurrent.futures import Future
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import torch
 
@@ -35,8 +37,10 @@ class Cluster:
     def __init__(self, evaluator: Evaluator, count: int, address: str) -> None:
         self.count = count
         try:
+            if address != "auto":
+                _knock(address)
             ray.init(address, log_to_driver=False)
-        except (ConnectionError, RuntimeError, ValueError) as error:
+        except (OSError, RuntimeError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise UserError(f"search.ray: no cluster at '{address}' ({reason}); start one: ray start --head") from error
         largest = max(int(node["Resources"].get("CPU", 0)) for node in ray.nodes() if node["Alive"])
@@ -62,6 +66,12 @@ class Cluster:
     def close(self) -> None:
         """Leave the cluster, which ends what still runs there."""
         ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """Raise OSError or ValueError where nothing listens: Ray itself would try for five minutes."""
+    url = urlsplit(address if "://" in address else f"//{address}")
+    socket.create_connection((url.hostname, url.port), timeout=10).close()
 
 
 def _evaluate(subnet: Subnet, evaluator: Evaluator, threads: int, folder: Path) -> Evaluation:

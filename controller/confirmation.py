@@ -1,4 +1,4 @@
-"""The last step of the fidelity ladder: the best few of a search are retrained from scratch, and the best of these wins.
+"""The last step of the fidelity ladder: the best few of a search are retrained from scratch; the best of these wins.
 
 Called by the `retrain` command and by quickstart; everything that asks for a run's winner asks `found`.
 """

@@ -1,4 +1,4 @@
-"""Evaluates subnets, here, in worker processes or on a Ray cluster. Called by `controller.oracle` and `controller.truth`.
+"""Evaluates subnets: here, in worker processes or on a Ray cluster. Called by `controller.oracle` and `truth`.
 
 Only this process, the parent, writes the ledger; a worker sends its evaluation back.
 """
@@ -100,8 +100,8 @@ class Executor:
             raise failure
         for subnet, death in lost.items():
             raise UserError(
-                f"{subnet}: two processes died evaluating it (the second: {death}), often for lack of memory; use fewer "
-                "workers or smaller batches. All other evaluations are kept: the same command goes on from here"
+                f"{subnet}: two processes died evaluating it (the second: {death}), often for lack of memory; use "
+                "fewer workers or smaller batches. All other evaluations are kept: the same command goes on from here"
             ) from death
 
     def __enter__(self) -> Executor:

@@ -25,7 +25,7 @@ class SearchSettings:
             so it is set here and does not follow the machine.
         ray: address of a Ray cluster that evaluates, such as `auto` for the one that this machine belongs to; null
             evaluates on this machine. It changes no result but the last bits.
-        confirm: how many of the best are retrained from scratch, for the best of these to win; 1 is the search's choice.
+        confirm: how many of the best are retrained from scratch, for the best of these to win.
         max_evaluations: the search ends when it has needed this many distinct evaluations, the largest subnet's
             included; null sets no limit. Revisited subnets and those that the ledger knew before count alike.
         seed: the search is a pure function of it and of the evaluations.
