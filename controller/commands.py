@@ -7,6 +7,7 @@ from pathlib import Path
 
 from controller import stages
 from controller.config import Settings
+from controller.confirmation import confirm, found
 from controller.reporting import write_report
 from eval.costs import macs, parameters
 from eval.measure import measure
@@ -64,7 +65,7 @@ def extract(settings: Settings, output: str, subnet: str | None = None, model: s
         subnet: its name; the winner of the run's search when not given.
         model: supernet to cut from; the run's when not given.
     """
-    chosen = Subnet.parse(subnet) if subnet else stages.found(settings)
+    chosen = Subnet.parse(subnet) if subnet else found(settings)
     supernet = load(model) if model else stages.open_supernet(settings)
     save(cut_out(supernet, chosen), output, weights="inherited from the supernet")
     print(f"{output}: {chosen}, {parameters(chosen, supernet.width):,} parameters, weights inherited from the supernet")
@@ -74,13 +75,18 @@ def retrain(settings: Settings, subnet: str | None = None) -> None:
     """Train a subnet from scratch.
 
     Args:
-        subnet: its name, or `largest` or `smallest`; the winner of the run's search when not given.
+        subnet: its name, or `largest` or `smallest`; when not given, the best `search.confirm` of the run's search, of
+            which the best becomes the run's winner.
     """
     with stages.working(settings):
-        chosen = stages.named(subnet) if subnet else stages.found(settings)
+        chosen = stages.named(subnet) if subnet else found(settings)
         tracker = start_tracking(settings.tracking, settings.folder, f"retrain {chosen}", asdict(settings))
-        stages.retrain(settings, chosen, tracker)
-        path = stages.keep_winner(settings, chosen) if not subnet else stages.retrained_path(settings, chosen)
+        if subnet:
+            stages.retrain(settings, chosen, tracker)
+            path = stages.retrained_path(settings, chosen)
+        else:
+            chosen = confirm(settings, tracker)
+            path = stages.keep_winner(settings, chosen)
     print(f"{path}: {chosen}, {stages.retrained_score(settings, chosen)}")
 
 

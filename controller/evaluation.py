@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
+from math import isfinite, nan
 from typing import Any, Literal, Protocol
 
 from controller.ledger import Ledger
@@ -36,12 +37,36 @@ class Evaluation:
     by_condition: dict[str, float] = field(default_factory=dict)
 
     def record(self) -> dict[str, Any]:
-        """As the ledger stores it; `Evaluation.read` gives it back."""
-        return {**asdict(self), "subnet": str(self.subnet)}
+        """As the ledger stores it, in JSON, where null stands for NaN; `Evaluation.read` gives it back."""
+        return {
+            **asdict(self),
+            "subnet": str(self.subnet),
+            "si_snri": _or_null(self.si_snri),
+            "standard_error": _or_null(self.standard_error),
+            "curve": [_or_null(value) for value in self.curve],
+            "by_condition": {name: _or_null(value) for name, value in self.by_condition.items()},
+        }
 
     @classmethod
     def read(cls, record: dict[str, Any]) -> Evaluation:
-        return cls(**{**record, "subnet": Subnet.parse(record["subnet"]), "curve": tuple(record["curve"])})
+        return cls(
+            **{
+                **record,
+                "subnet": Subnet.parse(record["subnet"]),
+                "si_snri": _or_nan(record["si_snri"]),
+                "standard_error": _or_nan(record["standard_error"]),
+                "curve": tuple(_or_nan(value) for value in record["curve"]),
+                "by_condition": {name: _or_nan(value) for name, value in record.get("by_condition", {}).items()},
+            }
+        )
+
+
+def _or_null(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def _or_nan(value: float | None) -> float:
+    return nan if value is None else value
 
 
 class Evaluator(Protocol):

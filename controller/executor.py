@@ -1,41 +1,65 @@
-"""Evaluates batches of subnets, here or in worker processes. Called by `controller.oracle`.
+"""Evaluates subnets: here, in worker processes or on a Ray cluster. Called by `controller.oracle` and `truth`.
 
 Only this process, the parent, writes the ledger; a worker sends its evaluation back.
 """
 
 from __future__ import annotations
 
-import multiprocessing
+from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import as_completed
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Protocol
 
-import torch
-from pebble import ProcessPool
-
-from controller.evaluation import Evaluation, Evaluator, LedgeredEvaluator
+from controller.evaluation import Evaluation, LedgeredEvaluator
+from controller.workers import Processes, WorkerDied
+from supernet.errors import UserError
 from supernet.space import Subnet
 
 
+class Workers(Protocol):
+    """Who evaluates: `controller.workers.Processes` or `controller.cluster.Cluster`."""
+
+    count: int
+
+    def submit(self, subnet: Subnet) -> Future[Evaluation]: ...
+
+    def result(self, future: Future[Evaluation]) -> Evaluation:
+        """Raises WorkerDied, or what the evaluation raised."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Executor:
-    """Evaluates subnets through the ledger: in this process with one worker, in a pool of processes with more.
+    """Evaluates subnets through the ledger: in this process with one worker, in processes of their own with more.
 
     A context manager; leaving it stops the workers.
+
+    Args:
+        evaluator: with the ledger.
+        workers: evaluations at a time.
+        ray: address of the Ray cluster that evaluates; None for this machine.
     """
 
-    def __init__(self, evaluator: LedgeredEvaluator, workers: int = 1) -> None:
+    def __init__(self, evaluator: LedgeredEvaluator, workers: int = 1, ray: str | None = None) -> None:
         self._evaluator = evaluator
-        self._pool = None
-        if workers > 1:
-            threads = max(1, torch.get_num_threads() // workers)
-            self._pool = ProcessPool(
-                max_workers=workers,
-                context=multiprocessing.get_context("spawn"),  # a forked process cannot use CUDA
-                initializer=_start_worker,
-                initargs=[evaluator.evaluator, threads],
-            )
+        self._workers: Workers | None = None
+        if ray:
+            from controller.cluster import Cluster
+
+            self._workers = Cluster(evaluator.evaluator, workers, ray)
+        elif workers > 1:
+            self._workers = Processes(evaluator.evaluator, workers)
 
     def evaluate(self, subnets: Sequence[Subnet]) -> Iterator[Evaluation]:
-        """Evaluations of `subnets` as they become known, which need not be their order."""
+        """Evaluations of `subnets` as they become known, which need not be their order.
+
+        A worker that dies costs its own evaluation, which is tried once more after the others.
+
+        Raises:
+            UserError: when an evaluation's worker died twice; all others have been made and kept.
+            Exception: what an evaluation raised. No further one is begun; those under way are finished and kept.
+        """
         missing = []
         for subnet in subnets:
             known = self._evaluator.known(subnet)
@@ -43,31 +67,46 @@ class Executor:
                 missing.append(subnet)
             else:
                 yield known
-        if self._pool is None:
+        if self._workers is None:
             yield from map(self._evaluator.evaluate, missing)
-            return
-        for future in as_completed([self._pool.schedule(_evaluate, [subnet]) for subnet in missing]):
-            evaluation = future.result()
-            self._evaluator.store(evaluation)
-            yield evaluation
+        else:
+            yield from self._share_out(self._workers, missing)
+
+    def _share_out(self, workers: Workers, subnets: Sequence[Subnet]) -> Iterator[Evaluation]:
+        waiting, running = deque(subnets), {}
+        tried: set[Subnet] = set()  # and lost to the death of a worker
+        lost: dict[Subnet, WorkerDied] = {}  # twice
+        failure: Exception | None = None
+        while running or (waiting and not failure):
+            while waiting and not failure and len(running) < workers.count:
+                subnet = waiting.popleft()
+                running[workers.submit(subnet)] = subnet
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                subnet = running.pop(future)
+                try:
+                    evaluation = workers.result(future)
+                except WorkerDied as death:
+                    if subnet in tried:
+                        lost[subnet] = death
+                    else:
+                        tried.add(subnet)
+                        waiting.append(subnet)
+                except Exception as error:
+                    failure = failure or error
+                else:
+                    self._evaluator.store(evaluation)
+                    yield evaluation
+        if failure:
+            raise failure
+        for subnet, death in lost.items():
+            raise UserError(
+                f"{subnet}: two processes died evaluating it (the second: {death}), often for lack of memory; use "
+                "fewer workers or smaller batches. All other evaluations are kept: the same command goes on from here"
+            ) from death
 
     def __enter__(self) -> Executor:
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._pool is not None:
-            self._pool.stop()
-            self._pool.join()
-
-
-_evaluator_of_worker: Evaluator  # a worker process receives its evaluator once, not with every subnet
-
-
-def _start_worker(evaluator: Evaluator, threads: int) -> None:
-    global _evaluator_of_worker
-    _evaluator_of_worker = evaluator
-    torch.set_num_threads(threads)
-
-
-def _evaluate(subnet: Subnet) -> Evaluation:
-    return _evaluator_of_worker.evaluate(subnet)
+        if self._workers is not None:
+            self._workers.close()

@@ -50,11 +50,12 @@ class Ledger:
         return json.loads(row[0]) if row else None
 
     def put(self, identity: dict[str, Any], record: dict[str, Any]) -> None:
-        """Store a record, durably once this returns. Raises sqlite3.IntegrityError when there is one already."""
+        """Store a record, durably once this returns. Raises sqlite3.IntegrityError when there is one already, and
+        ValueError for a NaN, which JSON does not have."""
         with self._readable():
             self._connection.execute(
                 "INSERT INTO evaluations (key, identity, record) VALUES (?, ?, ?)",
-                [identity_hash(identity), json.dumps(identity), json.dumps(record)],
+                [identity_hash(identity), json.dumps(identity), json.dumps(record, allow_nan=False)],
             )
 
     def rows(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:

@@ -15,6 +15,7 @@ import yaml
 
 from controller import stages
 from controller.config import Settings
+from controller.confirmation import confirm
 from controller.reporting import STAGE_TIMES, write_report
 from eval.evaluation_report import EvaluationReport
 from supernet.files import read_json, write_text
@@ -38,13 +39,11 @@ def quickstart(settings: Settings) -> None:
             table = stages.score(settings)
             print(table.best().text())
         with clock.stage("search"):
-            winner = stages.search(settings).winner
-            stages.finetuned(settings, stages.corners(winner.subnet))
-            print(f"winner {winner.subnet}: {winner.si_snri:.2f} dB after fine-tuning ({winner.clips} clips)")
+            best = stages.search(settings).winner
+            stages.finetuned(settings, stages.corners(best.subnet))
+            print(f"best {best.subnet}: {best.si_snri:.2f} dB after fine-tuning ({best.clips} clips)")
         with clock.stage("retrain"):
-            stages.retrain(settings, winner.subnet, tracker)
-            path = stages.keep_winner(settings, winner.subnet)
-            print(f"{path}: {stages.retrained_score(settings, winner.subnet)}")
+            path = stages.keep_winner(settings, confirm(settings, tracker))
         with clock.stage("evaluation"):
             lists = stages.test_lists(settings)
             reports = {name: stages.evaluate(fixed, path, name) for name, fixed in lists.items()}

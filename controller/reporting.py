@@ -9,6 +9,7 @@ import torch
 
 from controller import stages
 from controller.config import Settings
+from controller.confirmation import candidates, found
 from controller.search import RESULT
 from eval.evaluation_report import EvaluationReport, Group, Mean
 from eval.metrics import si_snr
@@ -42,7 +43,7 @@ SYSTEMS = {"noisy": "noisy", "true": "winner, true lips", "none": "winner, no li
 
 def write_report(settings: Settings) -> Path:
     """Write the page of a run that has a retrained winner. Raises UserError naming the command for what is missing."""
-    winner = stages.found(settings)
+    winner = found(settings)
     page = settings.folder / PAGE
     write_page(page, content(settings, winner))
     write_front(settings.folder / FRONT, stages.open_table(settings), winner)
@@ -53,10 +54,10 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
     path = settings.folder / stages.WINNER
     table = stages.open_table(settings)
     row = table[winner]
-    found = read_json(settings.folder / "search" / RESULT, "run `ofa-avse search` again")
+    outcome = read_json(settings.folder / "search" / RESULT, stages.SEARCH_AGAIN)
     network = load(path)
     if network.subnet != winner:
-        raise UserError(f"{path}: holds {network.subnet}, but the search found {winner}; run `ofa-avse retrain`")
+        raise UserError(f"{path}: holds {network.subnet}, but the winner is {winner}; run `ofa-avse retrain`")
     lists = stages.test_lists(settings)
     seconds = settings.folder / STAGE_TIMES
     return ReportContent(
@@ -74,11 +75,11 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
         stage_seconds=read_json(seconds, "delete it") if seconds.is_file() else {},
         machine=table.header.machine,
         table=table,
-        search=[_search_row(step) for step in found["trajectory"]],
-        search_method=found["settings"]["method"],
-        search_fidelity=found["winner"]["fidelity"],
-        search_clips=found["winner"]["clips"],
-        fidelities=[_fidelities(settings, role, subnet) for role, subnet in _corners(winner)],
+        search=[_search_row(step) for step in outcome["trajectory"]],
+        search_method=outcome["settings"]["method"],
+        search_fidelity=outcome["winner"]["fidelity"],
+        search_clips=outcome["winner"]["clips"],
+        fidelities=[_fidelities(settings, role, subnet) for role, subnet in _roles(settings, winner)],
         evaluation=list(_evaluation(settings, lists, path)),
         examples=list(_examples(lists["test"], path)),
     )
@@ -102,8 +103,11 @@ def _search_row(step: dict) -> SearchRow:
     return SearchRow(step["episode"], step["step"], step["subnet"], step["params"], si_snri, step["reward"])
 
 
-def _corners(winner: Subnet) -> Iterator[tuple[str, Subnet]]:
+def _roles(settings: Settings, winner: Subnet) -> Iterator[tuple[str, Subnet]]:
     yield "winner", winner
+    for place, subnet in enumerate(candidates(settings), start=1):
+        if subnet != winner:
+            yield f"no. {place} of the search", subnet
     yield "largest", stages.named("largest")
     yield "smallest", stages.named("smallest")
 

@@ -45,6 +45,7 @@ class SearchResult:
 
     Attributes:
         winner: the evaluation of the subnet with the best reward among those within the compute bound.
+        candidates: the best of these by reward, `confirm` at most, the winner first.
         winner_reward: its reward.
         rows: every step, the start first.
         evaluations: all distinct evaluations, in the order in which the search needed them.
@@ -54,6 +55,7 @@ class SearchResult:
     """
 
     winner: Evaluation
+    candidates: tuple[Subnet, ...]
     winner_reward: float
     rows: tuple[Row, ...]
     evaluations: tuple[Evaluation, ...]
@@ -138,7 +140,7 @@ def search(
     most = min(most, settings.max_evaluations or most)
     with (
         Ledger(folder / LEDGER) as ledger,
-        Executor(LedgeredEvaluator(evaluator, ledger), settings.workers) as executor,
+        Executor(LedgeredEvaluator(evaluator, ledger), settings.workers, settings.ray) as executor,
         tqdm(desc=f"search ({settings.method})", total=most, unit="evaluation", mininterval=1) as progress,
     ):
         oracle = Oracle(space, executor, parameters, settings.reward, settings.max_evaluations, progress, latency_ms)
@@ -164,9 +166,11 @@ def _result(oracle: Oracle, settings: SearchSettings, budget_spent: bool) -> Sea
             f"search: none of the {len(oracle.evaluations)} evaluated subnets keeps the compute bound on repeats x "
             "blocks; raise search.max_evaluations or search.episodes, or set search.compute_bound to false"
         )
-    winner = max(eligible, key=oracle.reward)
+    candidates = sorted(eligible, key=oracle.reward, reverse=True)[: settings.confirm]
+    winner = candidates[0]
     return SearchResult(
         winner=oracle.evaluations[winner],
+        candidates=tuple(candidates),
         winner_reward=oracle.reward(winner),
         rows=tuple(oracle.rows),
         evaluations=tuple(oracle.evaluations.values()),
@@ -180,6 +184,7 @@ def _write(result: SearchResult, path: Path) -> None:
     """Write `search.json`, whole or not at all. NaN becomes null."""
     document = {
         "winner": {**result.winner.record(), "reward": result.winner_reward},
+        "candidates": [str(subnet) for subnet in result.candidates],
         "ended": "max_evaluations spent" if result.budget_spent else "all episodes done",
         "distinct_evaluations": len(result.evaluations),
         "reward": asdict(result.reward),

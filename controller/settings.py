@@ -23,6 +23,9 @@ class SearchSettings:
         steps: actions in an episode.
         workers: episodes rolled out for one update, in lockstep, each in a process of its own. It changes the search,
             so it is set here and does not follow the machine.
+        ray: address of a Ray cluster that evaluates, such as `auto` for the one that this machine belongs to; null
+            evaluates on this machine. It changes no result but the last bits.
+        confirm: how many of the best are retrained from scratch, for the best of these to win.
         max_evaluations: the search ends when it has needed this many distinct evaluations, the largest subnet's
             included; null sets no limit. Revisited subnets and those that the ledger knew before count alike.
         seed: the search is a pure function of it and of the evaluations.
@@ -37,6 +40,8 @@ class SearchSettings:
     episodes: int = 35
     steps: int = 5
     workers: int = 1
+    ray: str | None = None
+    confirm: int = 1
     max_evaluations: int | None = None
     seed: int = 0
     state: State = "full"
@@ -45,7 +50,7 @@ class SearchSettings:
     ppo: PPOSettings = field(default_factory=PPOSettings)
 
     def __post_init__(self) -> None:
-        for name in ("episodes", "steps", "workers", "max_evaluations"):
+        for name in ("episodes", "steps", "workers", "confirm", "max_evaluations"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"search.{name}: must be at least 1, not {value}")

@@ -30,7 +30,7 @@ from controller.config import Settings
 from controller.evaluation import Evaluation, LedgeredEvaluator
 from controller.finetuning import FineTuning
 from controller.ledger import Ledger
-from controller.search import LEDGER, RESULT, SearchResult
+from controller.search import LEDGER, SearchResult
 from controller.search import search as search_space
 from eval.costs import parameters
 from eval.evaluation import evaluate as evaluate_on
@@ -171,15 +171,20 @@ def fine_tuning(settings: Settings) -> FineTuning:
 
 def search(settings: Settings) -> SearchResult:
     """Search, from the ledger's beginning or from where it was killed."""
-    table = open_table(settings)
     return search_space(
         SearchSpace(settings.network.width),
         fine_tuning(settings),
         settings.search,
         settings.folder / "search",
         lambda subnet: parameters(subnet, settings.network.width),
-        lambda subnet: table[subnet].latency_ms,
+        latency_ms(settings),
     )
+
+
+def latency_ms(settings: Settings) -> Callable[[Subnet], float]:
+    """Measured latency of a subnet, from the run's table. The same in every run, as a search that is resumed needs."""
+    table = open_table(settings)
+    return lambda subnet: table[subnet].latency_ms
 
 
 def named(text: str) -> Subnet:
@@ -198,17 +203,6 @@ def test_lists(settings: Settings) -> dict[str, FixedMixtures]:
     tested = corpus(settings)
     names = sorted(path.stem for path in (tested.folder / LISTS).glob("test*.jsonl"))
     return {name: FixedMixtures(tested, name) for name in names}
-
-
-def found(settings: Settings) -> Subnet:
-    """The winner of the run's search. Raises UserError when there is none yet."""
-    path = settings.folder / "search" / RESULT
-    if not path.is_file():
-        raise UserError(f"{path}: no search has ended here yet; run `ofa-avse search`, or name a --subnet")
-    winner = read_json(path, SEARCH_AGAIN).get("winner")
-    if not isinstance(winner, dict) or not isinstance(winner.get("subnet"), str):
-        raise UserError(f"{path}: damaged (no winner); {SEARCH_AGAIN}")
-    return Subnet.parse(winner["subnet"])
 
 
 def finetuned(settings: Settings, subnets: list[Subnet]) -> dict[Subnet, Evaluation]:

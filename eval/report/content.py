@@ -54,7 +54,7 @@ class SearchRow:
 class FidelityRow:
     """What one subnet is worth on the validation list at each fidelity, a key of `scores`: columns of the table."""
 
-    role: str  # "winner", "largest", "smallest"
+    role: str  # "winner", "no. 2 of the search", "largest", "smallest"
     subnet: str
     params: int
     scores: Mapping[str, Score | Missing]

@@ -148,7 +148,7 @@ def test_a_folder_that_cannot_be_made_is_named(place, capsys):
     assert "/dev/null" in refused(capsys, "data", "--config", "smoke", "--run", place)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"winner": 3}'])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"candidates": [3]}'])
 def test_a_damaged_search_is_named(content, tmp_path, capsys):
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "search.json").write_text(content)
