@@ -32,7 +32,7 @@ from controller.finetuning import FineTuning
 from controller.ledger import Ledger
 from controller.search import LEDGER, RESULT, SearchResult
 from controller.search import search as search_space
-from eval.costs import parameters
+from eval.costs import macs, parameters
 from eval.evaluation import evaluate as evaluate_on
 from eval.evaluation_report import EvaluationReport
 from eval.peers.wiener import Wiener
@@ -163,14 +163,17 @@ def fine_tuning(settings: Settings) -> FineTuning:
 
 def search(settings: Settings) -> SearchResult:
     """Search, from the ledger's beginning or from where it was killed."""
-    table = open_table(settings)
+    rows = {row.subnet: row for row in open_table(settings).rows}
+    width = settings.network.width
     return search_space(
-        SearchSpace(settings.network.width),
+        SearchSpace(width),
         fine_tuning(settings),
         settings.search,
         settings.folder / "search",
-        lambda subnet: parameters(subnet, settings.network.width),
-        lambda subnet: table[subnet].latency_ms,
+        lambda subnet: parameters(subnet, width),
+        lambda subnet: rows[subnet].latency_ms,
+        lambda subnet: macs(subnet, width),
+        {subnet: row.si_snri for subnet, row in rows.items()},
     )
 
 

@@ -52,5 +52,5 @@ class Landscape:
 if __name__ == "__main__":
     folder, workers, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     folder.mkdir(parents=True, exist_ok=True)
-    settings = SearchSettings(episodes=6, workers=workers)
+    settings = SearchSettings(mode="paper", episodes=6, workers=workers)
     search(SearchSpace(), Landscape(seconds, folder / "asked.log"), settings, folder, parameters)

@@ -37,7 +37,7 @@ def policy() -> LSTMPolicy:
 @pytest.fixture
 def rollout(space, policy):
     environments = [ArchitectureEnv(space, quality, parameters) for _ in range(4)]
-    return roll_out(policy, environments, SETTINGS.epsilon, torch.Generator().manual_seed(1))
+    return roll_out(policy, environments, SETTINGS, torch.Generator().manual_seed(1))
 
 
 # Advantages
@@ -185,7 +185,7 @@ def test_a_masked_bandit_is_learned(policy):
     optimiser, generator = optimiser_for(policy, settings), torch.Generator().manual_seed(0)
     bandits = [MaskedBandit() for _ in range(16)]
     for _ in range(30):
-        update(policy, optimiser, roll_out(policy, bandits, settings.epsilon, generator), settings)
+        update(policy, optimiser, roll_out(policy, bandits, settings, generator), settings)
     logits = policy(torch.ones(1, 1, 10))[0]
     best = log_probabilities(logits, torch.from_numpy(bandits[0].mask).bool(), epsilon=0.0).exp()[0, 0, 7]
     assert best > 0.9
