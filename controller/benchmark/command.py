@@ -51,10 +51,10 @@ def benchmark(
     runs = run_all(jobs, folder / "runs.jsonl", workers)
 
     text = [
-        f"Regret: the reward missed, as SI-SNRi in dB, mean over seeds; evaluations (distinct) and steps: medians; in "
-        f"brackets 95 % bootstrap intervals; 'never': not within {MOST} evaluations or the paper's 35 episodes; seconds of "
-        f"one core a search, evaluations excluded. Synthetic tables: width {WIDTH:g}, one a seed, shared-weight scores at "
-        f"tau {TAU:g}.\n"
+        "Regret: the reward missed, as SI-SNRi in dB, mean over seeds; evaluations (distinct) and steps: medians; in "
+        f"brackets 95 % bootstrap intervals; 'never': not within {MOST} evaluations or the paper's 35 episodes; "
+        f"seconds of one core a search, evaluations excluded. Synthetic tables: width {WIDTH:g}, one a seed, "
+        f"shared-weight scores at tau {TAU:g}.\n"
     ]
     for name in names:
         here = [run for run in runs if run.table == name]

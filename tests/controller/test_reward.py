@@ -29,6 +29,17 @@ def test_latency_reward_is_quality_less_the_logarithm_of_latency():
     assert latency_reward(10.0, math.e, settings) == pytest.approx(8.0)
 
 
+def test_the_unit_of_latency_moves_all_rewards_alike():
+    in_seconds = RewardSettings(kind="latency", latency_weight=2.0, latency_unit="s")
+    assert latency_reward(10.0, 1000.0, in_seconds) == pytest.approx(10.0)
+
+
+def test_budget_may_be_of_macs(space):
+    costs = Costs(parameters, macs=lambda subnet: 50.0)
+    settings = resolve(RewardSettings(cost="macs", target=40.0), space, quality, costs)
+    assert reward_of(settings, space.largest, quality(space.largest), costs) == pytest.approx(1 - 0.7 * 0.25)
+
+
 def test_latency_reward_without_latencies_says_what_is_missing():
     with pytest.raises(ValueError, match="latency_ms"):
         reward_of(RewardSettings(kind="latency"), PAPER_WINNER, 10.0, Costs(parameters))
