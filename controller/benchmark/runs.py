@@ -24,6 +24,7 @@ from controller.search import METHODS
 from controller.settings import SearchSettings
 from eval.quality_table import QualityTable
 from supernet.checkpoint import identity_hash
+from supernet.files import write_text
 from supernet.space import Subnet
 
 MOST = 200  # distinct evaluations of one run
@@ -166,11 +167,7 @@ def _read(table: str, shared: str) -> Landscape:
 def run_all(jobs: Iterable[Job], path: Path, workers: int) -> list[Run]:
     """Do the jobs that `path` does not hold yet, and return all."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    done = {}
-    if path.is_file():
-        for line in path.read_text().splitlines():
-            entry = json.loads(line)
-            done[entry.pop("key")] = Run(**entry)
+    done = _read_runs(path)
     jobs = {job.key: job for job in jobs}
     missing = [(key, job) for key, job in jobs.items() if key not in done]
     context = multiprocessing.get_context("spawn")
@@ -182,3 +179,19 @@ def run_all(jobs: Iterable[Job], path: Path, workers: int) -> list[Run]:
             file.write(json.dumps({"key": key, **asdict(done[key])}) + "\n")
             file.flush()
     return [replace(done[key], search=job.search) for key, job in jobs.items()]
+
+
+def _read_runs(path: Path) -> dict[str, Run]:
+    """Finished runs by key. A last line that a killed benchmark left unfinished is dropped."""
+    if not path.is_file():
+        return {}
+    text = path.read_text()
+    whole = text[: text.rfind("\n") + 1]
+    if whole != text:
+        write_text(path, whole)
+    done = {}
+    for line in whole.splitlines():
+        entry = json.loads(line)
+        key, regrets, steps = (entry.pop(name) for name in ("key", "regrets", "steps"))
+        done[key] = Run(**entry, regrets=tuple(regrets), steps=tuple(steps))
+    return done

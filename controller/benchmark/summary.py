@@ -23,12 +23,15 @@ PLOTTED = 100
 Statistic = Callable[..., np.ndarray]
 
 
+def median(values: np.ndarray, axis: int | None = None) -> np.ndarray:
+    """The middle value, of an even number the higher one: searches without success are infinite, and not averaged."""
+    return np.quantile(values, 0.5, axis=axis, method="higher")
+
+
 def interval(values: np.ndarray, statistic: Statistic) -> tuple[float, float]:
-    """Bootstrap interval of a statistic of values (seeds,); infinite values, of searches without success, sort last."""
+    """Bootstrap interval of a statistic of values (seeds,)."""
     draw = np.random.default_rng(0)
-    with np.errstate(invalid="ignore"):  # inf - inf, half-way between two searches without success
-        samples = statistic(draw.choice(values, (2000, len(values))), axis=1)
-    samples = np.sort(np.nan_to_num(samples, nan=np.inf))
+    samples = np.sort(statistic(draw.choice(values, (2000, len(values))), axis=1))
     return samples[50], samples[-51]
 
 
@@ -49,9 +52,9 @@ def regret_after(run: Run, count: int) -> float:
 def table(runs: Sequence[Run]) -> str:
     """Markdown: a line for each search on one landscape."""
     columns: list[tuple[str, Callable[[Run], float], Statistic]] = [
-        (f"evaluations to {CLOSE:g} dB", lambda run: evaluations_to(run, CLOSE), np.median),
-        ("to the optimum", lambda run: evaluations_to(run, EXACT), np.median),
-        (f"steps to {CLOSE:g} dB", lambda run: steps_to(run, CLOSE), np.median),
+        (f"evaluations to {CLOSE:g} dB", lambda run: evaluations_to(run, CLOSE), median),
+        ("to the optimum", lambda run: evaluations_to(run, EXACT), median),
+        (f"steps to {CLOSE:g} dB", lambda run: steps_to(run, CLOSE), median),
         *((f"regret after {count}", lambda run, count=count: regret_after(run, count), np.mean) for count in AFTER),
     ]
     names = ["search", "seeds", *(name for name, _, _ in columns), "optimum found", "seconds"]
@@ -69,8 +72,8 @@ def table(runs: Sequence[Run]) -> str:
 
 def _cell(values: np.ndarray, statistic: Statistic) -> str:
     """The statistic and its interval."""
-    places = 0 if statistic is np.median else 3
-    center = np.sort(values)[len(values) // 2] if statistic is np.median else statistic(values)
+    places = 0 if statistic is median else 3
+    center = statistic(values)
     if len(values) == 1:
         return _number(center, places)
     low, high = interval(values, statistic)
