@@ -42,6 +42,7 @@ COMMANDS = {
     "profile": Command("controller.commands", "parameters, MACs, latency, RTF and memory on this machine"),
     "enhance": Command("controller.commands", "enhance a sound file, a video or a folder of them"),
     "truth": Command("controller.truth", "train subnets alone and fine-tune them all, to check the scores"),
+    "tables": Command("controller.paper_tables", "the paper's Tables 2 and 3 from a run, the paper's figures beside"),
     "benchmark": Command("controller.benchmark.command", "every search method on tables whose answers are known"),
     "report": Command("controller.commands", "the page of a run"),
 }

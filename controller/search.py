@@ -99,6 +99,8 @@ def search(
 ) -> SearchResult:
     """Search `space`, keeping the ledger in `folder` and writing the outcome to its `search.json`.
 
+    The outcome is also kept as `<method>.json`, so that a rival's stays when another method searches.
+
     Args:
         space: what is searched.
         evaluator: says what a subnet is worth.
@@ -128,7 +130,8 @@ def search(
             budget_spent = True
         progress.total = progress.n  # revisits cost nothing, so fewer evaluations than steps may be all there were
     result = _result(oracle, settings, budget_spent)
-    _write(result, folder / RESULT)
+    for name in (f"{settings.method}.json", RESULT):
+        _write(result, folder / name)
     return result
 
 
@@ -163,6 +166,7 @@ def _write(result: SearchResult, path: Path) -> None:
         "distinct_evaluations": len(result.evaluations),
         "reward": asdict(result.reward),
         "settings": asdict(result.settings),
+        "curves": {str(e.subnet): list(e.curve) for e in result.evaluations if not isnan(e.si_snri)},
         "trajectory": [_row(row) for row in result.rows],
     }
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")

@@ -6,7 +6,7 @@ run's folder, goes on where it was killed, and does nothing when its result is t
     corpus/                     clips, lips, lists (or data.folder)
     supernet/weights.safetensors
     quality.csv                 the 324 subnets
-    search/ledger.sqlite, search/search.json
+    search/ledger.sqlite, search/search.json, search/<method>.json
     retrained/<subnet>/weights.safetensors, validation.json
     winner.safetensors          the retrained winner
     report.html
@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -35,6 +35,7 @@ from controller.search import search as search_space
 from eval.costs import macs, parameters
 from eval.evaluation import evaluate as evaluate_on
 from eval.evaluation_report import EvaluationReport
+from eval.extrapolation import anchored
 from eval.peers.wiener import Wiener
 from eval.quality_table import QualityTable
 from eval.scoring import Prepared, validate
@@ -197,13 +198,31 @@ def test_lists(settings: Settings) -> dict[str, FixedMixtures]:
 
 def found(settings: Settings) -> Subnet:
     """The winner of the run's search. Raises UserError when there is none yet."""
-    path = settings.folder / "search" / RESULT
+    return Subnet.parse(search_document(settings)["winner"]["subnet"])
+
+
+def search_document(settings: Settings, name: str = RESULT) -> dict[str, Any]:
+    """What a search has written: the last one, or the last one of a method, `<method>.json`. Raises UserError."""
+    path = settings.folder / "search" / name
     if not path.is_file():
         raise UserError(f"{path}: no search has ended here yet; run `ofa-avse search`, or name a --subnet")
-    winner = read_json(path, SEARCH_AGAIN).get("winner")
+    document = read_json(path, SEARCH_AGAIN)
+    winner = document.get("winner")
     if not isinstance(winner, dict) or not isinstance(winner.get("subnet"), str):
         raise UserError(f"{path}: damaged (no winner); {SEARCH_AGAIN}")
-    return Subnet.parse(winner["subnet"])
+    return document
+
+
+def extrapolated(settings: Settings, document: dict[str, Any]) -> dict[Subnet, float]:
+    """SI-SNRi in dB of the subnets of a search as full training would make it: the fidelity `extrapolated`.
+
+    The ten epochs of each are carried on by the mean offset of those that this run has retrained, which keeps their
+    ranking; empty while none is retrained.
+    """
+    curves = {Subnet.parse(name): curve for name, curve in document["curves"].items() if curve}
+    scores = {subnet: retrained_score(settings, subnet) for subnet in curves}
+    anchors = {subnet: score.si_snri for subnet, score in scores.items() if score}
+    return anchored(curves, anchors) if anchors else {}
 
 
 def finetuned(settings: Settings, subnets: list[Subnet]) -> dict[Subnet, Evaluation]:
