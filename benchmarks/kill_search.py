@@ -24,6 +24,7 @@ from pathlib import Path
 
 from controller.evaluation import Evaluation
 from controller.ledger import Ledger
+from controller.reward import Costs
 from controller.search import LEDGER, RESULT, search
 from controller.settings import SearchSettings
 from eval.costs import parameters
@@ -86,7 +87,7 @@ def main() -> int:
 def run(folder: Path, seconds: float) -> None:
     """The search that is killed."""
     folder.mkdir(parents=True, exist_ok=True)
-    search(SearchSpace(), MadeUp(seconds, folder / "begun.log"), SETTINGS, folder, parameters)
+    search(SearchSpace(), MadeUp(seconds, folder / "begun.log"), SETTINGS, folder, Costs(parameters))
 
 
 def start(folder: Path, seconds: float) -> subprocess.Popen:

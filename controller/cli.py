@@ -44,6 +44,8 @@ COMMANDS = {
     "truth": Command("controller.truth", "train subnets alone and fine-tune them all, to check the scores"),
     "recipes": Command("controller.recipes", "train the supernet under every recipe at equal cost and compare"),
     "rank": Command("controller.rank", "how well the scores rank subnets as stand-alone training would"),
+    "tables": Command("controller.paper_tables", "the paper's Tables 2 and 3 from a run, the paper's figures beside"),
+    "benchmark": Command("controller.benchmark.command", "every search method on tables whose answers are known"),
     "report": Command("controller.commands", "the page of a run"),
 }
 

@@ -9,9 +9,7 @@ from controller import stages
 from controller.config import Settings
 from controller.reward import RewardSettings, reward_of
 from controller.search import RESULT
-from eval.costs import parameters
 from supernet.errors import UserError
-from supernet.files import read_json
 from supernet.space import Subnet
 from supernet.tracking import Tracker
 
@@ -32,18 +30,8 @@ def found(settings: Settings) -> Subnet:
     scores = {subnet: stages.retrained_score(settings, subnet) for subnet in subnets}
     if None in scores.values():
         return subnets[0]
-    latency_ms = stages.latency_ms(settings) if reward.kind == "latency" else None
-
-    def retrained(subnet: Subnet) -> float:
-        return reward_of(
-            reward,
-            subnet,
-            lambda subnet: scores[subnet].si_snri,
-            lambda subnet: parameters(subnet, settings.network.width),
-            latency_ms,
-        )
-
-    return max(subnets, key=retrained)
+    costs = stages.costs(settings)
+    return max(subnets, key=lambda subnet: reward_of(reward, subnet, scores[subnet].si_snri, costs))
 
 
 def candidates(settings: Settings) -> list[Subnet]:
@@ -53,11 +41,9 @@ def candidates(settings: Settings) -> list[Subnet]:
 
 def _candidates(settings: Settings) -> tuple[list[Subnet], RewardSettings]:
     """With the reward by which the search chose them."""
-    path = settings.folder / "search" / RESULT
-    if not path.is_file():
-        raise UserError(f"{path}: no search has ended here yet; run `ofa-avse search`, or name a --subnet")
-    outcome = read_json(path, stages.SEARCH_AGAIN)
+    outcome = stages.search_document(settings)
     try:
         return [Subnet.parse(name) for name in outcome["candidates"]], RewardSettings(**outcome["reward"])
     except (KeyError, TypeError, AttributeError) as error:
+        path = settings.folder / "search" / RESULT
         raise UserError(f"{path}: damaged ({error!r}); {stages.SEARCH_AGAIN}") from error

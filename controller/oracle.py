@@ -1,18 +1,19 @@
 """What every search method talks to: it asks for subnets, the oracle evaluates, rewards, counts and records them.
 
-Made by `controller.search.search`; used by Algorithm 1 there and by the methods in `controller.rivals`.
+Made by `controller.search.search`; used by `controller.shrinking`, `controller.surrogate` and the methods in
+`controller.rivals`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from tqdm import tqdm
 
 from controller.evaluation import Evaluation
-from controller.executor import Executor
-from controller.reward import RewardSettings, resolve, reward_of
+from controller.reward import Costs, RewardSettings, resolve, reward_of
 from supernet.space import SearchSpace, Subnet
 
 
@@ -22,7 +23,10 @@ class BudgetSpent(Exception):
 
 @dataclass(frozen=True)
 class Move:
-    """One step of a search: `action` led to `subnet`. Episodes and steps count from 1; the start is 0, 0."""
+    """One step of a search: `action` led to `subnet`. Episodes and steps count from 1; the start is 0, 0.
+
+    A method that does not walk has no actions, and its rounds in place of episodes.
+    """
 
     episode: int
     step: int
@@ -41,35 +45,44 @@ class Row:
     cached: bool
 
 
+class Evaluates(Protocol):
+    """What the oracle needs of an executor (`controller.executor.Executor`)."""
+
+    def evaluate(self, subnets: Sequence[Subnet]) -> Iterator[Evaluation]:
+        """Evaluations of `subnets`, in any order."""
+        ...
+
+
 class Oracle:
     """Answers a search. Begins with the largest subnet, whose SI-SNRi the reward needs and where walks start.
 
     Args:
         space: what is searched.
         executor: evaluates.
-        parameters: of a subnet.
+        costs: of a subnet.
         reward: with or without `baseline` and `target`.
         budget: most distinct evaluations, or None.
         progress: a bar that counts distinct evaluations.
-        latency_ms: of a subnet, for the latency reward.
+        shared: SI-SNRi in dB of every subnet with shared weights, for the methods that start from it.
     """
 
     def __init__(
         self,
         space: SearchSpace,
-        executor: Executor,
-        parameters: Callable[[Subnet], int],
+        executor: Evaluates,
+        costs: Costs,
         reward: RewardSettings,
         budget: int | None,
         progress: tqdm,
-        latency_ms: Callable[[Subnet], float] | None = None,
+        shared: Mapping[Subnet, float] | None = None,
     ) -> None:
-        self.space, self.parameters, self.latency_ms = space, parameters, latency_ms
+        self.space, self.costs, self.shared = space, costs, shared
         self.evaluations: dict[Subnet, Evaluation] = {}
         self.rows: list[Row] = []
+        self._recorded: set[Subnet] = set()
         self._executor, self._budget, self._progress = executor, budget, progress
         self._evaluate([space.largest])
-        self.reward_settings = resolve(reward, space, self.quality, parameters)
+        self.reward_settings = resolve(reward, space, self.quality, costs)
         self._record(Move(0, 0, space.largest))
 
     def quality(self, subnet: Subnet) -> float:
@@ -78,7 +91,16 @@ class Oracle:
 
     def reward(self, subnet: Subnet) -> float:
         """The reward of a subnet visited before."""
-        return reward_of(self.reward_settings, subnet, self.quality, self.parameters, self.latency_ms)
+        return self.reward_at(subnet, self.quality(subnet))
+
+    def reward_at(self, subnet: Subnet, si_snri: float) -> float:
+        """The reward of any subnet if its SI-SNRi were `si_snri` dB."""
+        return reward_of(self.reward_settings, subnet, si_snri, self.costs)
+
+    def look(self, subnets: Sequence[Subnet]) -> None:
+        """Visit subnets that a method without walks has chosen, as its next round; see `visit`."""
+        number = self.rows[-1].move.episode + 1
+        self.visit([Move(number, step, subnet) for step, subnet in enumerate(subnets, 1)])
 
     def visit(self, moves: Sequence[Move]) -> None:
         """Evaluate the subnets not seen before, all at once, and record the moves.
@@ -103,7 +125,8 @@ class Oracle:
         self.evaluations.update((subnet, found[subnet]) for subnet in subnets)  # in the order asked, for repeatability
 
     def _record(self, move: Move) -> None:
-        cached = any(row.move.subnet == move.subnet for row in self.rows)
+        cached = move.subnet in self._recorded
+        self._recorded.add(move.subnet)
         si_snri, reward = self.quality(move.subnet), self.reward(move.subnet)
-        self.rows.append(Row(move, self.parameters(move.subnet), si_snri, reward, cached))
+        self.rows.append(Row(move, self.costs.params(move.subnet), si_snri, reward, cached))
         self._progress.set_postfix_str(f"episode {move.episode}, {move.subnet} {si_snri:.2f} dB", refresh=False)

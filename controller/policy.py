@@ -1,6 +1,6 @@
 """The agent: an LSTM over the episode's observations, an actor over masked actions and a critic.
 
-Called by `controller.search`, which rolls it out and updates it with `controller.ppo`.
+Rolled out and updated by `controller.ppo` for `controller.shrinking` and `controller.surrogate`.
 
 Source: section 3.3 of "Efficient Audio-Visual Speech Enhancement via Neural Architecture Search".
 """
@@ -51,6 +51,24 @@ class LSTMPolicy(nn.Module):
             state = self.initial_state(observations.shape[1])
         features, state = self.lstm(observations, state)  # (steps, episodes, hidden)
         return self.actor(features), self.critic(features).squeeze(-1), state
+
+
+class MLPPolicy(nn.Module):
+    """The LSTM's control, which remembers nothing: two hidden layers, the same heads and the same calls."""
+
+    def __init__(self, observation: int, actions: int = 12, hidden: int = 256) -> None:
+        super().__init__()
+        self.body = nn.Sequential(nn.Linear(observation, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
+        self.actor = nn.Linear(hidden, actions)
+        self.critic = nn.Linear(hidden, 1)
+
+    def forward(self, observations: Tensor, state: None = None) -> tuple[Tensor, Tensor, None]:
+        """As `LSTMPolicy.forward`, without a state."""
+        features = self.body(observations)
+        return self.actor(features), self.critic(features).squeeze(-1), None
+
+
+Policy = LSTMPolicy | MLPPolicy
 
 
 def log_probabilities(logits: Tensor, mask: Tensor, epsilon: float) -> Tensor:

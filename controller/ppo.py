@@ -1,6 +1,7 @@
 """Proximal policy optimisation over whole episodes, with an LSTM and masked actions: read it from top to bottom.
 
-Called by `controller.search`: `roll_out` a few episodes in lockstep, then `update` the policy with them.
+Called by `controller.shrinking` and `controller.surrogate`: `roll_out` a few episodes in lockstep, then `update` the
+policy with them.
 
 Sources: Schulman et al. 2017, "Proximal Policy Optimization Algorithms"; section 3.4 of "Efficient Audio-Visual Speech
 Enhancement via Neural Architecture Search".
@@ -10,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import gymnasium
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from controller.policy import LSTMPolicy, entropy, log_probabilities
+from controller.policy import LSTMPolicy, MLPPolicy, Policy, entropy, log_probabilities
 from supernet.errors import UserError
 
 
@@ -35,6 +37,10 @@ class PPOSettings:
         value_coefficient: weight of the critic's loss.
         entropy_coefficient: weight of the entropy bonus.
         gradient_norm: the gradient is scaled down to this norm.
+        network: `lstm` is the paper's; `mlp` remembers nothing.
+        hidden: units of each of the two layers; the paper's is 256.
+        epsilon_in_ratio: false is the literal reading, for comparison: actions are explored with epsilon, but the
+            ratio is that of the softmax alone, which never drew them.
     """
 
     learning_rate: float = 3e-4
@@ -47,10 +53,20 @@ class PPOSettings:
     value_coefficient: float = 0.5
     entropy_coefficient: float = 0.01
     gradient_norm: float = 0.5
+    network: Literal["lstm", "mlp"] = "lstm"
+    hidden: int = 256
+    epsilon_in_ratio: bool = True
 
     def __post_init__(self) -> None:
         if not 0 <= self.epsilon <= 1:
             raise UserError(f"search.ppo.epsilon: must lie in [0, 1], not {self.epsilon:g}")
+        if self.hidden < 1:
+            raise UserError(f"search.ppo.hidden: must be at least 1, not {self.hidden}")
+
+    @property
+    def ratio_epsilon(self) -> float:
+        """Share of uniform exploration in the log-probabilities whose ratio PPO takes."""
+        return self.epsilon if self.epsilon_in_ratio else 0.0
 
 
 @dataclass(frozen=True)
@@ -60,17 +76,32 @@ class Rollout:
     observations: Tensor  # (steps, episodes, observation)
     masks: Tensor  # (steps, episodes, actions) bool
     actions: Tensor  # (steps, episodes) int64
-    log_probabilities: Tensor  # (steps, episodes) of the actions taken
+    log_probabilities: Tensor  # (steps, episodes) of the actions taken, the denominator of the ratio
     values: Tensor  # (steps, episodes)
     rewards: Tensor  # (steps, episodes)
 
 
+def agent(baseline: Tensor, settings: PPOSettings, seed: int) -> tuple[Policy, torch.optim.Optimizer]:
+    """A fresh policy and its optimiser, the same for the same seed; the global generator is left as it was.
+
+    Args:
+        baseline: (observation,) the observation of the architecture that the search starts from.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        if settings.network == "lstm":
+            policy = LSTMPolicy(baseline, hidden=settings.hidden)
+        else:
+            policy = MLPPolicy(len(baseline), hidden=settings.hidden)
+    return policy, optimiser_for(policy, settings)
+
+
 def roll_out(
-    policy: LSTMPolicy,
+    policy: Policy,
     environments: Sequence[gymnasium.Env],
-    epsilon: float,
+    settings: PPOSettings,
     generator: torch.Generator,
-    options: dict | None = None,
+    options: Sequence[dict] | None = None,
     before_step: Callable[[int, list[int]], None] = lambda step, actions: None,
 ) -> Rollout:
     """Play one episode in each environment, in lockstep.
@@ -78,12 +109,13 @@ def roll_out(
     Args:
         policy: chooses the actions.
         environments: whose episodes all have the same length and whose info holds an `action_mask`.
-        epsilon: share of uniform exploration.
+        settings: how much to explore.
         generator: draws the actions; the global generator is not touched.
-        options: for every `reset`.
+        options: for the `reset` of each environment.
         before_step: called with the step, counted from 1, and all actions, before any environment takes its own.
     """
-    begun = [environment.reset(options=options) for environment in environments]
+    options = options or [{}] * len(environments)
+    begun = [environment.reset(options=given) for environment, given in zip(environments, options, strict=True)]
     observations, infos = zip(*begun)
     state, done, steps = None, False, []
     while not done:
@@ -91,16 +123,17 @@ def roll_out(
         mask = torch.from_numpy(np.stack([info["action_mask"] for info in infos])).bool()[None]
         with torch.no_grad():  # here alone: an environment or `before_step` may train networks of its own
             logits, values, state = policy(observation, state)
-        log_policy = log_probabilities(logits, mask, epsilon)  # (1, episodes, actions)
-        action = torch.multinomial(log_policy[0].exp(), 1, generator=generator)  # (episodes, 1)
+        acting = log_probabilities(logits, mask, settings.epsilon)  # (1, episodes, actions)
+        action = torch.multinomial(acting[0].exp(), 1, generator=generator)  # (episodes, 1)
         taken = action.flatten().tolist()
 
         before_step(len(steps) + 1, taken)
         stepped = [environment.step(a) for environment, a in zip(environments, taken)]
         observations, rewards, terminated, _, infos = zip(*stepped)
         done = all(terminated)
+        log_policy = log_probabilities(logits, mask, settings.ratio_epsilon)
         chosen = log_policy.gather(-1, action[None]).squeeze(-1)
-        steps.append((observation, mask, action.T, chosen, values, torch.tensor([rewards])))
+        steps.append((observation, mask, action.T, chosen, values, torch.tensor([rewards], dtype=torch.float32)))
     return Rollout(*(torch.cat(parts) for parts in zip(*steps)))
 
 
@@ -126,10 +159,10 @@ def clipped_objective(new: Tensor, old: Tensor, advantages: Tensor, clip: float)
     return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
 
-def loss(policy: LSTMPolicy, rollout: Rollout, advantages: Tensor, settings: PPOSettings) -> Tensor:
+def loss(policy: Policy, rollout: Rollout, advantages: Tensor, settings: PPOSettings) -> Tensor:
     """What one optimiser step minimises: clipped objective, critic's squared error and entropy bonus."""
     logits, values, _ = policy(rollout.observations)
-    log_policy = log_probabilities(logits, rollout.masks, settings.epsilon)
+    log_policy = log_probabilities(logits, rollout.masks, settings.ratio_epsilon)
     new = log_policy.gather(-1, rollout.actions[..., None]).squeeze(-1)
     returns = advantages + rollout.values
     return (
@@ -139,11 +172,11 @@ def loss(policy: LSTMPolicy, rollout: Rollout, advantages: Tensor, settings: PPO
     )
 
 
-def optimiser_for(policy: LSTMPolicy, settings: PPOSettings) -> torch.optim.Optimizer:
+def optimiser_for(policy: Policy, settings: PPOSettings) -> torch.optim.Optimizer:
     return torch.optim.AdamW(policy.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
 
 
-def update(policy: LSTMPolicy, optimiser: torch.optim.Optimizer, rollout: Rollout, settings: PPOSettings) -> None:
+def update(policy: Policy, optimiser: torch.optim.Optimizer, rollout: Rollout, settings: PPOSettings) -> None:
     """Learn from the episodes of one rollout, all of them in each of `update_epochs` optimiser steps."""
     advantages = generalized_advantages(rollout.rewards, rollout.values, settings.discount, settings.gae_lambda)
     for _ in range(settings.update_epochs):

@@ -1,36 +1,41 @@
-"""The search for the best subnet: Algorithm 1 of the paper, and the frame that every search method shares.
+"""The search for the best subnet: the frame that every search method shares, from the ledger to `search.json`.
 
 Called by `ofa-avse search` and `quickstart`.
 
 A search is a pure function of its seed and of the evaluations. So nothing of it is saved on the way but the ledger: a
 search that was killed is started again, replays from its first episode with the ledger answering at once (a few
 seconds), and goes on where it stopped, with the trajectory and the winner that it would have had undisturbed.
-
-Source: section 3.5 of "Efficient Audio-Visual Speech Enhancement via Neural Architecture Search".
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import isnan
 from pathlib import Path
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from controller.evaluation import Evaluation, Evaluator, LedgeredEvaluator
 from controller.executor import Executor
 from controller.ledger import Ledger
-from controller.mdp import ArchitectureEnv, action_name
-from controller.oracle import BudgetSpent, Move, Oracle, Row
-from controller.policy import LSTMPolicy
-from controller.ppo import optimiser_for, roll_out, update
-from controller.reward import RewardSettings
+from controller.oracle import BudgetSpent, Oracle, Row
+from controller.reward import Costs, RewardSettings
+from controller.rivals.evolution import evolution
+from controller.rivals.exhaustive import exhaustive
+from controller.rivals.gp import expected_improvement_search
+from controller.rivals.local import local_search
+from controller.rivals.nsga2 import nsga2
 from controller.rivals.random import random_search
+from controller.rivals.shared import descending_shared_score
+from controller.rivals.sizes import size_sweep
+from controller.rivals.tpe import tpe
+from controller.rivals.walk import random_walk
 from controller.settings import SearchSettings
+from controller.shrinking import progressive_shrinking
+from controller.surrogate import surrogate_search
 from supernet.errors import UserError
 from supernet.files import write_text
 from supernet.space import SearchSpace, Subnet
@@ -64,54 +69,23 @@ class SearchResult:
     settings: SearchSettings
 
 
-def progressive_shrinking(oracle: Oracle, settings: SearchSettings) -> None:
-    """Algorithm 1: walk from the largest subnet, learn, and start again from the best of the last trajectory.
-
-    With several workers that many episodes start from the same subnet and the best of all their trajectories is next.
-    """
-    environments = [
-        ArchitectureEnv(
-            oracle.space,
-            oracle.quality,
-            oracle.parameters,
-            oracle.reward_settings,
-            oracle.latency_ms,
-            settings.state,
-            settings.steps,
-            settings.compute_bound,
-        )
-        for _ in range(settings.workers)
-    ]
-    start = oracle.space.largest
-    baseline, _ = environments[0].reset(options={"start": start})
-    with torch.random.fork_rng(devices=[]):  # the evaluations may draw from the global generator; leave it alone
-        torch.manual_seed(settings.seed)
-        policy = LSTMPolicy(torch.from_numpy(baseline))
-    generator = torch.Generator().manual_seed(settings.seed)
-    optimiser = optimiser_for(policy, settings.ppo)
-
-    for done in range(0, settings.episodes, settings.workers):
-        walking = environments[: settings.episodes - done]
-        trajectory: list[Subnet] = []
-
-        def evaluate(step: int, actions: list[int]) -> None:
-            reached = [environment.after(action) for environment, action in zip(walking, actions)]
-            oracle.visit(
-                [
-                    Move(done + 1 + index, step, subnet, action_name(action))
-                    for index, (subnet, action) in enumerate(zip(reached, actions))
-                ]
-            )
-            trajectory.extend(reached)
-
-        rollout = roll_out(policy, walking, settings.ppo.epsilon, generator, {"start": start}, evaluate)
-        update(policy, optimiser, rollout, settings.ppo)
-        start = max((subnet for subnet in trajectory if subnet != start), key=oracle.reward)
+def controller(oracle: Oracle, settings: SearchSettings) -> None:
+    """Masked PPO, in either mode."""
+    {"surrogate": surrogate_search, "paper": progressive_shrinking}[settings.mode](oracle, settings)
 
 
 METHODS: dict[str, Callable[[Oracle, SearchSettings], None]] = {
-    "ppo": progressive_shrinking,
+    "ppo": controller,
     "random": random_search,
+    "shared": descending_shared_score,
+    "walk": random_walk,
+    "evolution": evolution,
+    "local": local_search,
+    "sizes": size_sweep,
+    "gp": expected_improvement_search,
+    "nsga2": nsga2,
+    "tpe": tpe,
+    "exhaustive": exhaustive,
 }
 
 
@@ -120,30 +94,31 @@ def search(
     evaluator: Evaluator,
     settings: SearchSettings,
     folder: Path,
-    parameters: Callable[[Subnet], int],
-    latency_ms: Callable[[Subnet], float] | None = None,
+    costs: Costs,
+    shared: Mapping[Subnet, float] | None = None,
 ) -> SearchResult:
     """Search `space`, keeping the ledger in `folder` and writing the outcome to its `search.json`.
+
+    The outcome is also kept as `<method>.json`, so that a rival's stays when another method searches.
 
     Args:
         space: what is searched.
         evaluator: says what a subnet is worth.
         settings: of the search.
         folder: made if missing; a search that was killed goes on from the ledger in it.
-        parameters: of a subnet, at the space's width.
-        latency_ms: of a subnet; for the latency reward. The same in every run, or a replay takes another way.
+        costs: of a subnet, the same in every run, or a replay takes another way.
+        shared: SI-SNRi in dB of every subnet with shared weights: the prior of `surrogate` and `gp`.
 
     Raises:
         UserError: when no evaluated subnet keeps within the compute bound, or the baseline is not above 0 dB.
     """
-    most = settings.episodes * settings.steps + 1
-    most = min(most, settings.max_evaluations or most)
+    most = min(len(space), settings.max_evaluations or len(space))
     with (
         Ledger(folder / LEDGER) as ledger,
         Executor(LedgeredEvaluator(evaluator, ledger), settings.workers, settings.ray) as executor,
         tqdm(desc=f"search ({settings.method})", total=most, unit="evaluation", mininterval=1) as progress,
     ):
-        oracle = Oracle(space, executor, parameters, settings.reward, settings.max_evaluations, progress, latency_ms)
+        oracle = Oracle(space, executor, costs, settings.reward, settings.max_evaluations, progress, shared)
         try:
             METHODS[settings.method](oracle, settings)
             budget_spent = False
@@ -151,7 +126,8 @@ def search(
             budget_spent = True
         progress.total = progress.n  # revisits cost nothing, so fewer evaluations than steps may be all there were
     result = _result(oracle, settings, budget_spent)
-    _write(result, folder / RESULT)
+    for name in (f"{settings.method}.json", RESULT):
+        _write(result, folder / name)
     return result
 
 
@@ -159,7 +135,7 @@ def _result(oracle: Oracle, settings: SearchSettings, budget_spent: bool) -> Sea
     eligible = [
         subnet
         for subnet, evaluation in oracle.evaluations.items()
-        if not isnan(evaluation.si_snri) and (not settings.compute_bound or oracle.space.within_bound(subnet))
+        if not isnan(evaluation.si_snri) and settings.may_win(subnet)
     ]
     if not eligible:
         raise UserError(
@@ -189,6 +165,7 @@ def _write(result: SearchResult, path: Path) -> None:
         "distinct_evaluations": len(result.evaluations),
         "reward": asdict(result.reward),
         "settings": asdict(result.settings),
+        "curves": {str(e.subnet): list(e.curve) for e in result.evaluations if not isnan(e.si_snri)},
         "trajectory": [_row(row) for row in result.rows],
     }
     write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")

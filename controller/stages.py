@@ -6,7 +6,7 @@ run's folder, goes on where it was killed, and does nothing when its result is t
     corpus/                     clips, lips, lists (or data.folder)
     supernet/weights.safetensors
     quality.csv                 the 324 subnets
-    search/ledger.sqlite, search/search.json
+    search/ledger.sqlite, search/search.json, search/<method>.json
     retrained/<subnet>/weights.safetensors, validation.json
     winner.safetensors          the retrained winner
     report.html
@@ -20,8 +20,9 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
+from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,11 +31,13 @@ from controller.config import Settings
 from controller.evaluation import Evaluation, LedgeredEvaluator
 from controller.finetuning import FineTuning
 from controller.ledger import Ledger
-from controller.search import LEDGER, SearchResult
+from controller.reward import Costs
+from controller.search import LEDGER, RESULT, SearchResult
 from controller.search import search as search_space
-from eval.costs import parameters
+from eval.costs import macs, parameters
 from eval.evaluation import evaluate as evaluate_on
 from eval.evaluation_report import EvaluationReport
+from eval.extrapolation import anchored
 from eval.peers.wiener import Wiener
 from eval.quality_table import QualityTable
 from eval.scoring import Prepared, validate
@@ -176,15 +179,24 @@ def search(settings: Settings) -> SearchResult:
         fine_tuning(settings),
         settings.search,
         settings.folder / "search",
-        lambda subnet: parameters(subnet, settings.network.width),
-        latency_ms(settings),
+        costs(settings),
+        {row.subnet: row.si_snri for row in open_table(settings).rows},
     )
 
 
-def latency_ms(settings: Settings) -> Callable[[Subnet], float]:
-    """Measured latency of a subnet, from the run's table. The same in every run, as a search that is resumed needs."""
-    table = open_table(settings)
-    return lambda subnet: table[subnet].latency_ms
+def costs(settings: Settings) -> Costs:
+    """What subnets cost; latency as the run's table has it, the same whenever the search goes on."""
+    width = settings.network.width
+
+    @cache
+    def measured() -> dict[Subnet, float]:
+        return {row.subnet: row.latency_ms for row in open_table(settings).rows}
+
+    return Costs(
+        params=lambda subnet: parameters(subnet, width),
+        macs=lambda subnet: macs(subnet, width),
+        latency_ms=lambda subnet: measured()[subnet],
+    )
 
 
 def named(text: str) -> Subnet:
@@ -203,6 +215,30 @@ def test_lists(settings: Settings) -> dict[str, FixedMixtures]:
     tested = corpus(settings)
     names = sorted(path.stem for path in (tested.folder / LISTS).glob("test*.jsonl"))
     return {name: FixedMixtures(tested, name) for name in names}
+
+
+def search_document(settings: Settings, name: str = RESULT) -> dict[str, Any]:
+    """What a search has written: the last one, or the last one of a method, `<method>.json`. Raises UserError."""
+    path = settings.folder / "search" / name
+    if not path.is_file():
+        raise UserError(f"{path}: no search has ended here yet; run `ofa-avse search`, or name a --subnet")
+    document = read_json(path, SEARCH_AGAIN)
+    winner = document.get("winner")
+    if not isinstance(winner, dict) or not isinstance(winner.get("subnet"), str):
+        raise UserError(f"{path}: damaged (no winner); {SEARCH_AGAIN}")
+    return document
+
+
+def extrapolated(settings: Settings, document: dict[str, Any]) -> dict[Subnet, float]:
+    """SI-SNRi in dB of the subnets of a search as full training would make it: the fidelity `extrapolated`.
+
+    The ten epochs of each are carried on by the mean offset of those that this run has retrained, which keeps their
+    ranking; empty while none is retrained.
+    """
+    curves = {Subnet.parse(name): curve for name, curve in document["curves"].items() if curve}
+    scores = {subnet: retrained_score(settings, subnet) for subnet in curves}
+    anchors = {subnet: score.si_snri for subnet, score in scores.items() if score}
+    return anchored(curves, anchors) if anchors else {}
 
 
 def finetuned(settings: Settings, subnets: list[Subnet]) -> dict[Subnet, Evaluation]:

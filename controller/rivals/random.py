@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from controller.oracle import Move, Oracle
+from controller.oracle import Oracle
 from controller.settings import SearchSettings
 
 
 def random_search(oracle: Oracle, settings: SearchSettings) -> None:
-    """Visit episodes x steps distinct subnets, uniformly drawn among those that could win."""
-    eligible = [s for s in oracle.space if not settings.compute_bound or oracle.space.within_bound(s)]
-    count = min(settings.episodes * settings.steps, len(eligible))
-    drawn = np.random.default_rng(settings.seed).choice(len(eligible), count, replace=False)
-    moves = [
-        Move(draw // settings.steps + 1, draw % settings.steps + 1, eligible[index]) for draw, index in enumerate(drawn)
-    ]
-    for first in range(0, count, settings.workers):
-        oracle.visit(moves[first : first + settings.workers])
+    """Look at episodes x steps distinct subnets, uniformly drawn among those that could win."""
+    eligible = [subnet for subnet in oracle.space if settings.may_win(subnet)]
+    drawn = np.random.default_rng(settings.seed).permutation(len(eligible))[: settings.looks]
+    for first in range(0, len(drawn), settings.workers):
+        oracle.look([eligible[index] for index in drawn[first : first + settings.workers]])

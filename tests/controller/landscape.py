@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from controller.evaluation import Evaluation
+from controller.reward import Costs
 from controller.search import search
 from controller.settings import SearchSettings
 from supernet.space import SearchSpace, Subnet
@@ -52,5 +53,5 @@ class Landscape:
 if __name__ == "__main__":
     folder, workers, seconds = Path(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     folder.mkdir(parents=True, exist_ok=True)
-    settings = SearchSettings(episodes=6, workers=workers)
-    search(SearchSpace(), Landscape(seconds, folder / "asked.log"), settings, folder, parameters)
+    settings = SearchSettings(mode="paper", episodes=6, workers=workers)
+    search(SearchSpace(), Landscape(seconds, folder / "asked.log"), settings, folder, Costs(parameters))

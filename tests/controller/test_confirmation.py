@@ -10,7 +10,7 @@ from landscape import parameters as size
 
 from controller.config import NetworkSettings, Settings
 from controller.confirmation import candidates, found
-from controller.reward import RewardSettings
+from controller.reward import Costs, RewardSettings
 from controller.search import search
 from controller.settings import SearchSettings
 from supernet.errors import UserError
@@ -23,7 +23,8 @@ def settings(tmp_path: Path) -> Settings:
     """Of a run whose search preferred FIRST to SECOND, which is larger."""
     reward = asdict(RewardSettings(baseline=10.0, target=50e3))
     (tmp_path / "search").mkdir()
-    (tmp_path / "search" / "search.json").write_text(json.dumps({"candidates": [FIRST, SECOND], "reward": reward}))
+    outcome = {"winner": {"subnet": FIRST}, "candidates": [FIRST, SECOND], "reward": reward}
+    (tmp_path / "search" / "search.json").write_text(json.dumps(outcome))
     return Settings(run=str(tmp_path), network=NetworkSettings(width=0.125))
 
 
@@ -60,7 +61,7 @@ def test_a_run_without_a_search_names_the_command(tmp_path):
 
 @pytest.mark.parametrize("confirm", [1, 3])
 def test_a_search_names_as_many_candidates_as_are_to_be_confirmed_best_first(space, tmp_path, confirm):
-    result = search(space, Landscape(), SearchSettings(episodes=6, confirm=confirm), tmp_path / "search", size)
+    result = search(space, Landscape(), SearchSettings(episodes=6, confirm=confirm), tmp_path / "search", Costs(size))
     named = candidates(Settings(run=str(tmp_path)))
     rewards = {row.move.subnet: row.reward for row in result.rows if space.within_bound(row.move.subnet)}
     assert named == sorted(rewards, key=rewards.get, reverse=True)[:confirm]

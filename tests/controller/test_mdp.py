@@ -13,7 +13,7 @@ from controller.reward import RewardSettings, paper_reward
 from supernet.space import AXES, PAPER_WINNER, SearchSpace, Subnet
 
 
-@pytest.mark.parametrize("state", ["paper", "full"])
+@pytest.mark.parametrize("state", ["paper", "visual", "full"])
 def test_environment_passes_gymnasiums_check(space, state):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -78,6 +78,29 @@ def test_full_observation_adds_visual_channels_steps_left_and_goal(space):
     down = next(a for a in range(12) if action_name(a) == "visual down")
     observed, *_ = environment.step(down)
     assert observed[[7, 8]] == pytest.approx([0.0, 0.8])
+
+
+@pytest.mark.parametrize("cost", ["params", "macs", "latency_ms"])
+def test_goal_of_an_episode_is_seen_and_rewarded(space, cost):
+    macs, latency = (lambda subnet: 2.0 * parameters(subnet)), (lambda subnet: float(subnet.depth))
+    environment = ArchitectureEnv(space, quality, parameters, latency_ms=latency, macs=macs)
+    costs = {"params": parameters, "macs": macs, "latency_ms": latency}[cost]
+    low, high = costs(space.smallest), costs(space.largest)
+    observed, info = environment.reset(options={"goal": (cost, low + 0.25 * (high - low))})
+    goals = dict(zip(("params", "macs", "latency_ms"), observed[9:]))
+    assert goals == pytest.approx({"params": 1.0, "macs": 1.0, "latency_ms": 1.0} | {cost: 0.25})
+    _, reward, _, _, info = environment.step(1)  # encoder down is invalid; bottleneck down is not
+    _, reward, _, _, info = environment.step(3)
+    excess = costs(info["subnet"]) / (low + 0.25 * (high - low)) - 1
+    assert reward == pytest.approx(quality(info["subnet"]) / quality(space.largest) - 0.7 * excess)
+    environment.reset()
+    assert environment.goal_reward == environment.reward
+
+
+def test_without_the_mask_every_action_is_offered(space):
+    environment = ArchitectureEnv(space, quality, parameters, masked=False)
+    _, info = environment.reset()
+    assert info["action_mask"].all()
 
 
 def test_reward_is_that_of_the_architecture_after_the_action(space):

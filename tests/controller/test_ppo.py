@@ -1,8 +1,8 @@
-"""That PPO is PPO: advantages, masks, ratio, clipping, recurrence, and that it learns."""
+"""That PPO is PPO: advantages, masks, ratio, clipping and recurrence. Checks that a broken one must fail are functions,
+so that the negative controls at the end can break it and see them fail; `test_ppo_learns` holds the tasks."""
 
 from dataclasses import replace
 
-import gymnasium
 import numpy as np
 import pytest
 import torch
@@ -15,9 +15,7 @@ from controller.ppo import (
     clipped_objective,
     generalized_advantages,
     loss,
-    optimiser_for,
     roll_out,
-    update,
 )
 
 SETTINGS = PPOSettings()
@@ -31,13 +29,17 @@ def column(*values: float) -> torch.Tensor:
 @pytest.fixture
 def policy() -> LSTMPolicy:
     torch.manual_seed(0)
-    return LSTMPolicy(torch.rand(10))
+    return LSTMPolicy(torch.rand(12))
 
 
 @pytest.fixture
-def rollout(space, policy):
-    environments = [ArchitectureEnv(space, quality, parameters) for _ in range(4)]
-    return roll_out(policy, environments, SETTINGS.epsilon, torch.Generator().manual_seed(1))
+def environments(space):
+    return [ArchitectureEnv(space, quality, parameters) for _ in range(4)]
+
+
+@pytest.fixture
+def rollout(policy, environments):
+    return roll_out(policy, environments, SETTINGS, torch.Generator().manual_seed(1))
 
 
 # Advantages
@@ -105,22 +107,22 @@ def test_entropy_of_a_masked_uniform_policy_is_the_log_of_its_actions():
 # Rollout against update
 
 
-def test_rollout_and_update_agree_before_the_first_step(policy, rollout):
+def check_agreement(policy, rollout, settings):
+    """The update's log-probabilities and values, before its first step, are those of the rollout."""
     logits, values, _ = policy(rollout.observations)
-    log_policy = log_probabilities(logits, rollout.masks, SETTINGS.epsilon)
+    log_policy = log_probabilities(logits, rollout.masks, settings.ratio_epsilon)
     again = log_policy.gather(-1, rollout.actions[..., None]).squeeze(-1)
     torch.testing.assert_close(again, rollout.log_probabilities, atol=1e-6, rtol=0)
     torch.testing.assert_close(values, rollout.values, atol=1e-6, rtol=0)
 
 
-def test_softmax_alone_would_give_a_wrong_ratio_under_epsilon(policy, rollout):
-    log_policy = log_probabilities(policy(rollout.observations)[0], rollout.masks, epsilon=0.0)
-    wrong = log_policy.gather(-1, rollout.actions[..., None]).squeeze(-1)
-    assert (wrong - rollout.log_probabilities).abs().max() > 1e-4
+def test_rollout_and_update_agree_before_the_first_step(policy, rollout):
+    assert not rollout.masks.all()
+    check_agreement(policy, rollout, SETTINGS)
 
 
 def test_stepwise_lstm_equals_sequence_lstm(policy):
-    observations = torch.rand(5, 3, 10)
+    observations = torch.rand(5, 3, 12)
     logits, values, _ = policy(observations)
     state, stepwise = None, []
     for observation in observations:
@@ -134,7 +136,7 @@ def test_hidden_state_starts_at_the_embedding_of_the_baseline(policy):
     hidden, cell = policy.initial_state(3)
     assert hidden.shape == cell.shape == (2, 3, 256)
     assert hidden.abs().sum() > 0 and torch.equal(hidden[:, 0], hidden[:, 2])
-    policy(torch.rand(5, 1, 10))[0].sum().backward()
+    policy(torch.rand(5, 1, 12))[0].sum().backward()
     assert policy.embedding.weight.grad.abs().sum() > 0
 
 
@@ -151,41 +153,40 @@ def test_clip_ends_the_gradient_exactly_where_it_should(ratio, advantage, has_gr
     assert new.grad.item() == pytest.approx(ratio * advantage if has_gradient else 0.0)
 
 
-def test_first_gradient_is_reinforce_with_baseline(policy, rollout):
-    settings = replace(SETTINGS, value_coefficient=0.0, entropy_coefficient=0.0)
+def check_first_gradient(policy, rollout, settings):
+    """Before the first step PPO's gradient is that of REINFORCE with a baseline, of the policy that acted."""
+    settings = replace(settings, value_coefficient=0.0, entropy_coefficient=0.0)
     advantages = generalized_advantages(rollout.rewards, rollout.values, settings.discount, settings.gae_lambda)
-    loss(policy, rollout, advantages, settings).backward()
-    found = policy.actor.weight.grad.clone()
+    parameters = [parameter for name, parameter in policy.named_parameters() if not name.startswith("critic")]
+    found = torch.autograd.grad(loss(policy, rollout, advantages, settings), parameters)
 
-    policy.zero_grad()
     log_policy = log_probabilities(policy(rollout.observations)[0], rollout.masks, settings.epsilon)
     chosen = log_policy.gather(-1, rollout.actions[..., None]).squeeze(-1)
-    (-(chosen * advantages).mean()).backward()
-    torch.testing.assert_close(found, policy.actor.weight.grad, atol=1e-5, rtol=1e-4)
+    expected = torch.autograd.grad(-(chosen * advantages).mean(), parameters)
+    for here, there in zip(found, expected, strict=True):
+        torch.testing.assert_close(here, there, atol=1e-5, rtol=1e-3)
 
 
-# Learning
+def test_first_gradient_is_reinforce_with_baseline(policy, rollout):
+    check_first_gradient(policy, rollout, SETTINGS)
 
 
-class MaskedBandit(gymnasium.Env):
-    """One step; action 7 pays 1, the masked action 0 would pay 100."""
-
-    def reset(self, *, seed=None, options=None):
-        self.mask = np.ones(12, np.int8)
-        self.mask[0] = 0
-        return np.ones(10, np.float32), {"action_mask": self.mask}
-
-    def step(self, action):
-        assert action != 0
-        return np.ones(10, np.float32), float(action == 7), True, False, {"action_mask": self.mask}
+# Negative controls: each mistake fails the check that is there for it
 
 
-def test_a_masked_bandit_is_learned(policy):
-    settings = replace(SETTINGS, learning_rate=3e-3)
-    optimiser, generator = optimiser_for(policy, settings), torch.Generator().manual_seed(0)
-    bandits = [MaskedBandit() for _ in range(16)]
-    for _ in range(30):
-        update(policy, optimiser, roll_out(policy, bandits, settings.epsilon, generator), settings)
-    logits = policy(torch.ones(1, 1, 10))[0]
-    best = log_probabilities(logits, torch.from_numpy(bandits[0].mask).bool(), epsilon=0.0).exp()[0, 0, 7]
-    assert best > 0.9
+def test_a_mask_dropped_in_the_update_fails_the_agreement(policy, rollout):
+    with pytest.raises(AssertionError, match="not close"):
+        check_agreement(policy, replace(rollout, masks=torch.ones_like(rollout.masks)), SETTINGS)
+
+
+def test_a_softmax_ratio_under_epsilon_fails_the_agreement(policy, rollout):
+    with pytest.raises(AssertionError, match="not close"):
+        check_agreement(policy, rollout, replace(SETTINGS, epsilon_in_ratio=False))
+
+
+def test_the_literal_epsilon_fails_the_first_gradient(policy, environments):
+    literal = replace(SETTINGS, epsilon_in_ratio=False)
+    rollout = roll_out(policy, environments, literal, torch.Generator().manual_seed(1))
+    check_agreement(policy, rollout, literal)  # it is consistent, and yet not the policy that acted
+    with pytest.raises(AssertionError, match="not close"):
+        check_first_gradient(policy, rollout, literal)

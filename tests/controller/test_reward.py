@@ -5,7 +5,7 @@ import math
 import pytest
 from landscape import parameters, quality
 
-from controller.reward import RewardSettings, latency_reward, paper_reward, resolve, reward_of
+from controller.reward import Costs, RewardSettings, latency_reward, paper_reward, resolve, reward_of
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER
 
@@ -29,16 +29,27 @@ def test_latency_reward_is_quality_less_the_logarithm_of_latency():
     assert latency_reward(10.0, math.e, settings) == pytest.approx(8.0)
 
 
+def test_the_unit_of_latency_moves_all_rewards_alike():
+    in_seconds = RewardSettings(kind="latency", latency_weight=2.0, latency_unit="s")
+    assert latency_reward(10.0, 1000.0, in_seconds) == pytest.approx(10.0)
+
+
+def test_budget_may_be_of_macs(space):
+    costs = Costs(parameters, macs=lambda subnet: 50.0)
+    settings = resolve(RewardSettings(cost="macs", target=40.0), space, quality, costs)
+    assert reward_of(settings, space.largest, quality(space.largest), costs) == pytest.approx(1 - 0.7 * 0.25)
+
+
 def test_latency_reward_without_latencies_says_what_is_missing():
     with pytest.raises(ValueError, match="latency_ms"):
-        reward_of(RewardSettings(kind="latency"), PAPER_WINNER, quality, parameters)
+        reward_of(RewardSettings(kind="latency"), PAPER_WINNER, 10.0, Costs(parameters))
 
 
 def test_baseline_and_target_default_to_the_largest_and_the_papers_winner(space):
-    settings = resolve(RewardSettings(), space, quality, parameters)
+    settings = resolve(RewardSettings(), space, quality, Costs(parameters))
     assert (settings.baseline, settings.target) == (quality(space.largest), parameters(PAPER_WINNER))
 
 
 def test_baseline_that_cannot_be_divided_by_is_refused(space):
     with pytest.raises(UserError, match="search.reward.baseline"):
-        resolve(RewardSettings(), space, lambda subnet: -1.0, parameters)
+        resolve(RewardSettings(), space, lambda subnet: -1.0, Costs(parameters))

@@ -1,12 +1,14 @@
 """The search as a whole: Algorithm 1, its budget, its winner, and what a kill leaves of it."""
 
 import json
+import math
 import os
 import random
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -16,12 +18,27 @@ import torch
 from landscape import Landscape, parameters, quality
 
 from controller.ledger import Ledger
-from controller.reward import RewardSettings
+from controller.ppo import PPOSettings
+from controller.reward import Costs, RewardSettings
 from controller.search import LEDGER, RESULT, search
-from controller.settings import SearchSettings
+from controller.settings import SearchSettings, SurrogateSettings
 from supernet.errors import UserError
+from supernet.space import SearchSpace
 
-SHORT = SearchSettings(episodes=6)
+QUICK = SurrogateSettings(updates=2, episodes=4, ppo=PPOSettings(learning_rate=3e-3, epsilon=0.1, hidden=16))
+SHORT = SearchSettings(mode="paper", episodes=6)
+
+SEARCHES = {
+    "paper": SHORT,
+    "surrogate": SearchSettings(episodes=12, surrogate=QUICK),
+    "gp": SearchSettings(method="gp", episodes=12),
+    "exhaustive": SearchSettings(method="exhaustive", max_evaluations=30),
+    **{
+        method: SearchSettings(method=method, episodes=6)
+        for method in ("random", "shared", "walk", "evolution", "local", "sizes", "nsga2", "tpe")
+    },
+}
+SHARED = {subnet: quality(subnet) - 1 + 0.1 * math.sin(i) for i, subnet in enumerate(SearchSpace())}
 
 
 def ledger_of(folder: Path) -> list[tuple]:
@@ -30,7 +47,7 @@ def ledger_of(folder: Path) -> list[tuple]:
 
 
 def test_walks_start_at_the_largest_then_at_the_best_of_the_last_trajectory(space, tmp_path):
-    rows = search(space, Landscape(), SHORT, tmp_path, parameters).rows
+    rows = search(space, Landscape(), SHORT, tmp_path, Costs(parameters)).rows
     assert (rows[0].move.subnet, rows[0].move.action) == (space.largest, None)
     start = space.largest
     for _, episode in groupby(rows[1:], key=lambda row: row.move.episode):
@@ -41,34 +58,34 @@ def test_walks_start_at_the_largest_then_at_the_best_of_the_last_trajectory(spac
         start = max((row for row in episode if row.move.subnet != start), key=lambda row: row.reward).move.subnet
 
 
-@pytest.mark.parametrize("method", ["ppo", "random"])
-def test_winner_has_the_best_reward_within_the_bound(space, tmp_path, method):
-    result = search(space, Landscape(), SearchSettings(method=method, episodes=6), tmp_path, parameters)
+@pytest.mark.parametrize("settings", SEARCHES.values(), ids=SEARCHES)
+def test_winner_has_the_best_reward_within_the_bound(space, tmp_path, settings):
+    result = search(space, Landscape(), settings, tmp_path, Costs(parameters), shared=SHARED)
     eligible = [row for row in result.rows if space.within_bound(row.move.subnet)]
     assert result.winner_reward == max(row.reward for row in eligible)
     assert space.within_bound(result.winner.subnet)
     assert result.winner.si_snri == quality(result.winner.subnet)
 
 
-@pytest.mark.parametrize("method", ["ppo", "random"])
-@pytest.mark.parametrize("seed", range(3))
-def test_budget_of_12_evaluations_is_kept_and_said(space, tmp_path, method, seed):
+@pytest.mark.parametrize("settings", SEARCHES.values(), ids=SEARCHES)
+@pytest.mark.parametrize("seed", range(2))
+def test_budget_of_12_evaluations_is_kept_and_said(space, tmp_path, settings, seed):
     evaluator = Landscape()
-    settings = SearchSettings(method=method, episodes=35, max_evaluations=12, seed=seed)
-    result = search(space, evaluator, settings, tmp_path, parameters)
+    settings = replace(settings, episodes=35, max_evaluations=12, seed=seed)
+    result = search(space, evaluator, settings, tmp_path, Costs(parameters), shared=SHARED)
     assert len(evaluator.asked) == len(set(evaluator.asked)) == len(result.evaluations) == 12
     assert result.budget_spent
     assert json.loads((tmp_path / RESULT).read_text())["ended"] == "max_evaluations spent"
 
 
 def test_evaluations_known_before_count_against_the_budget(space, tmp_path):
-    search(space, Landscape(), SHORT, tmp_path, parameters)
-    again = search(space, Landscape(), SearchSettings(max_evaluations=12), tmp_path, parameters)
+    search(space, Landscape(), SHORT, tmp_path, Costs(parameters))
+    again = search(space, Landscape(), replace(SHORT, max_evaluations=12), tmp_path, Costs(parameters))
     assert len(again.evaluations) == 12
 
 
 def test_lockstep_walks_share_a_start_and_an_update(space, tmp_path):
-    result = search(space, Landscape(), SearchSettings(episodes=6, workers=4), tmp_path, parameters)
+    result = search(space, Landscape(), replace(SHORT, workers=4), tmp_path, Costs(parameters))
     assert [row.move.episode for row in result.rows[1:5]] == [1, 2, 3, 4]
     assert len(result.rows) == 1 + 6 * 5
     assert sum(not row.cached for row in result.rows) == len(result.evaluations) == len(ledger_of(tmp_path))
@@ -81,28 +98,37 @@ def test_evaluations_may_train_networks_and_use_the_global_generator(space, tmp_
             torch.rand(1)
             return super().evaluate(subnet)
 
-    trained = search(space, Training(), SHORT, tmp_path / "a", parameters)
-    assert trained == search(space, Landscape(), SHORT, tmp_path / "b", parameters)
+    trained = search(space, Training(), SHORT, tmp_path / "a", Costs(parameters))
+    assert trained == search(space, Landscape(), SHORT, tmp_path / "b", Costs(parameters))
 
 
 def test_random_search_never_draws_twice_and_stays_within_the_bound(space, tmp_path):
-    rows = search(space, Landscape(), SearchSettings(method="random", episodes=100), tmp_path, parameters).rows[1:]
+    rows = search(space, Landscape(), SearchSettings(method="random", episodes=100), tmp_path, Costs(parameters)).rows[
+        1:
+    ]
     assert len({row.move.subnet for row in rows}) == len(rows) == 288
     assert all(space.within_bound(row.move.subnet) for row in rows)
 
 
-def test_same_seed_same_search_and_another_seed_another(space, tmp_path):
-    results = [
-        search(space, Landscape(), SearchSettings(episodes=4, seed=seed), tmp_path / name, parameters)
-        for name, seed in (("a", 1), ("b", 1), ("c", 2))
+@pytest.mark.parametrize("settings", SEARCHES.values(), ids=SEARCHES)
+def test_same_seed_same_search(space, tmp_path, settings):
+    found = [
+        search(space, Landscape(), settings, tmp_path / name, Costs(parameters), shared=SHARED) for name in ("a", "b")
     ]
-    assert results[0] == results[1]
-    assert results[0].rows != results[2].rows
+    assert found[0] == found[1]
     assert (tmp_path / "a" / RESULT).read_bytes() == (tmp_path / "b" / RESULT).read_bytes()
+    assert ledger_of(tmp_path / "a") == ledger_of(tmp_path / "b")
+
+
+@pytest.mark.parametrize("name", ["paper", "surrogate", "random", "walk", "evolution", "local", "nsga2", "tpe"])
+def test_another_seed_is_another_search(space, tmp_path, name):
+    settings = [replace(SEARCHES[name], prior=False, seed=seed) for seed in (1, 2)]
+    found = [search(space, Landscape(), s, tmp_path / str(s.seed), Costs(parameters)) for s in settings]
+    assert found[0].rows != found[1].rows
 
 
 def test_search_file_holds_the_trajectory_the_winner_and_the_settings(space, tmp_path):
-    result = search(space, Landscape(), SHORT, tmp_path, parameters)
+    result = search(space, Landscape(), SHORT, tmp_path, Costs(parameters))
     document = json.loads((tmp_path / RESULT).read_text())
     assert document["winner"]["subnet"] == str(result.winner.subnet)
     assert document["distinct_evaluations"] == len(result.evaluations)
@@ -115,13 +141,13 @@ def test_search_file_holds_the_trajectory_the_winner_and_the_settings(space, tmp
 
 def test_latency_reward_leads_the_search(space, tmp_path):
     settings = SearchSettings(method="random", episodes=10, reward=RewardSettings(kind="latency", latency_weight=100.0))
-    result = search(space, Landscape(), settings, tmp_path, parameters, lambda subnet: subnet.depth)
+    result = search(space, Landscape(), settings, tmp_path, Costs(parameters, latency_ms=lambda subnet: subnet.depth))
     assert result.winner.subnet.depth == min(row.move.subnet.depth for row in result.rows)
 
 
 def test_search_without_an_eligible_winner_says_what_to_do(space, tmp_path):
     with pytest.raises(UserError, match="search.max_evaluations"):
-        search(space, Landscape(), SearchSettings(max_evaluations=1), tmp_path, parameters)
+        search(space, Landscape(), SearchSettings(max_evaluations=1), tmp_path, Costs(parameters))
 
 
 @pytest.mark.parametrize("name", ["episodes", "steps", "workers", "max_evaluations"])
@@ -148,13 +174,14 @@ class Fragile(Landscape):
         return super().evaluate(subnet)
 
 
-def test_interrupted_search_goes_on_to_the_same_ledger_and_winner(space, tmp_path):
-    undisturbed = search(space, Landscape(), SHORT, tmp_path / "undisturbed", parameters)
+@pytest.mark.parametrize("settings", SEARCHES.values(), ids=SEARCHES)
+def test_interrupted_search_goes_on_to_the_same_ledger_and_winner(space, tmp_path, settings):
+    undisturbed = search(space, Landscape(), settings, tmp_path / "undisturbed", Costs(parameters), shared=SHARED)
     draw, asked, resumed = random.Random(0), [], None
     while resumed is None:
-        evaluator = Fragile(draw.randrange(1, 6))
+        evaluator = Fragile(draw.randrange(2, 12))
         try:
-            resumed = search(space, evaluator, SHORT, tmp_path / "disturbed", parameters)
+            resumed = search(space, evaluator, settings, tmp_path / "disturbed", Costs(parameters), shared=SHARED)
         except Failure:
             assert not (tmp_path / "disturbed" / RESULT).exists()
         asked += evaluator.asked
@@ -164,7 +191,7 @@ def test_interrupted_search_goes_on_to_the_same_ledger_and_winner(space, tmp_pat
 
 
 def test_search_killed_outright_goes_on_to_the_same_ledger_and_winner(space, tmp_path):
-    undisturbed = search(space, Landscape(), SHORT, tmp_path / "undisturbed", parameters)
+    undisturbed = search(space, Landscape(), SHORT, tmp_path / "undisturbed", Costs(parameters))
     folder, asked = tmp_path / "killed", tmp_path / "killed" / "asked.log"
     command = [sys.executable, landscape.__file__, str(folder), "1", "0.05"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}) as killed:
@@ -175,7 +202,7 @@ def test_search_killed_outright_goes_on_to_the_same_ledger_and_winner(space, tmp
     known = {record["subnet"] for _, record in ledger_of(folder)}
 
     evaluator = Landscape()
-    assert search(space, evaluator, SHORT, folder, parameters) == undisturbed
+    assert search(space, evaluator, SHORT, folder, Costs(parameters)) == undisturbed
     assert len(known) >= 6
     assert not known & {str(subnet) for subnet in evaluator.asked}
     assert ledger_of(folder) == ledger_of(tmp_path / "undisturbed")

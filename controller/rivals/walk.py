@@ -1,0 +1,15 @@
+"""The masked random walk: the controller's own walks without learning. Called by `controller.search`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from controller.oracle import Oracle
+from controller.settings import SearchSettings
+from controller.shrinking import progressive_shrinking
+
+
+def random_walk(oracle: Oracle, settings: SearchSettings) -> None:
+    """Algorithm 1 with the same restarts, where every valid action is always equally likely."""
+    unlearning = replace(settings.ppo, epsilon=1.0, update_epochs=0, network="mlp", hidden=1)
+    progressive_shrinking(oracle, replace(settings, ppo=unlearning))

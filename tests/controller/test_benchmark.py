@@ -1,0 +1,93 @@
+"""The search benchmark: its landscapes, what it measures, that it goes on where it was, and its command."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from scipy.stats import kendalltau
+
+from controller.benchmark.landscapes import SYNTHETIC, TAU, Landscape, synthetic
+from controller.benchmark.runs import FREE, Job, Run, run, run_all
+from controller.benchmark.summary import evaluations_to, regret_after, steps_to, table
+from controller.cli import main
+from eval.costs import macs, parameters
+from eval.quality_table import QualityHeader, QualityRow, QualityTable
+
+SHORT = replace(FREE, method="random", max_evaluations=20)
+
+
+@pytest.mark.parametrize("kind", SYNTHETIC)
+def test_synthetic_landscapes_are_drawn_anew_for_each_seed_with_a_prior_of_the_stated_rank(kind):
+    first, again, other = synthetic(kind, 1), synthetic(kind, 1), synthetic(kind, 2)
+    assert first == again != other
+    tau = kendalltau(list(first.quality.values()), list(first.shared.values())).statistic
+    assert tau == pytest.approx(TAU, abs=0.01)
+    assert min(first.quality.values()) > 0
+
+
+def test_optimum_is_the_best_reward_within_the_bound():
+    landscape = synthetic("noise", 0)
+    assert len(landscape.rewards) == 288
+    assert landscape.rewards[landscape.optimum] == max(landscape.rewards.values())
+
+
+def test_a_run_measures_regret_after_each_distinct_evaluation_and_ends_at_the_optimum():
+    landscape = synthetic("smooth", 0)
+    found = run("smooth", landscape, "exhaustive", replace(FREE, method="exhaustive", max_evaluations=None), 0)
+    order = list(landscape.rewards)
+    assert len(found.regrets) == 1 + 1 + order.index(landscape.optimum)  # the largest first
+    best = max(landscape.rewards[subnet] for subnet in order[:9])
+    assert found.regrets[9] == pytest.approx(landscape.rewards[landscape.optimum] - best)
+    assert found.regrets[-1] == 0 and list(found.regrets) == sorted(found.regrets, reverse=True)
+
+
+def test_what_is_read_from_a_run():
+    some = Run("t", "s", 0, (3.0, 0.4, 0.05, 0.0), (0, 2, 5, 9), "x", 1.0)
+    assert (evaluations_to(some, 0.1), evaluations_to(some, 0.0), steps_to(some, 0.1)) == (3, 4, 5)
+    assert (regret_after(some, 2), regret_after(some, 100)) == (0.4, 0.0)
+    assert evaluations_to(replace(some, regrets=(3.0,)), 0.1) == math.inf
+    line = table([some, replace(some, regrets=(3.0,)), replace(some, regrets=(3.0,))]).splitlines()[-1]
+    assert "never (3-never)" in line and "33%" in line
+
+
+def test_finished_runs_are_not_run_again(tmp_path, monkeypatch):
+    jobs = [Job("smooth", None, "random", SHORT, seed) for seed in range(2)]
+    first = run_all(jobs, tmp_path / "runs.jsonl", 1)
+    with (tmp_path / "runs.jsonl").open("a") as file:
+        file.write('{"key": "cut sho')  # by a kill
+    monkeypatch.setattr(Job, "do", None)
+    assert run_all(jobs, tmp_path / "runs.jsonl", 1) == first
+
+
+def test_command_compares_methods_on_a_given_table(tmp_path, capsys, monkeypatch):
+    landscape = synthetic("smooth", 0)
+    files = {"table": landscape.quality, "shared": landscape.shared}
+    for name, qualities in files.items():
+        write(tmp_path / f"{name}.csv", qualities, landscape)
+    monkeypatch.setattr("controller.benchmark.command.SEARCHES", {"random": SHORT})
+    alone = QualityTable.load(tmp_path / "table.csv")
+    monkeypatch.setattr(QualityTable, "bundled", staticmethod(lambda *name: alone))
+    options = [f"--{name}={tmp_path / name}.csv" for name in files]
+    assert main(["benchmark", *options, "--on", "finetuned", "--seeds", "2", "--output", str(tmp_path / "out")]) == 0
+    assert "| random | 2 |" in capsys.readouterr().out
+    assert "trained alone" in (tmp_path / "out" / "methods.md").read_text()
+    assert (tmp_path / "out" / "methods.png").stat().st_size > 1000
+
+
+def test_a_table_of_too_few_subnets_is_named(tmp_path, capsys):
+    landscape = synthetic("smooth", 0)
+    some = dict(list(landscape.quality.items())[:40])
+    for name in ("table", "shared"):
+        write(tmp_path / f"{name}.csv", some, landscape)
+    options = [f"--{name}={tmp_path / name}.csv" for name in ("table", "shared")]
+    assert main(["benchmark", *options, "--on", "finetuned"]) == 2
+    assert "table.csv: holds 40 subnets" in capsys.readouterr().err
+
+
+def write(path: Path, qualities: dict, landscape: Landscape) -> None:
+    rows = [
+        QualityRow(s, parameters(s, landscape.width), macs(s, landscape.width), quality, 0.1)
+        for s, quality in qualities.items()
+    ]
+    QualityTable(QualityHeader("finetuned", 60, landscape.width, False, "global"), rows).save(path)
