@@ -97,12 +97,10 @@ def longer(settings: Settings) -> Iterable[QualityTable]:
 def finetuned(settings: Settings) -> Iterable[QualityTable]:
     """Fine-tune all 324 for ten epochs, and the 48 again on other batches."""
     for seed in range(settings.truth.finetune_seeds):
-        training = replace(settings.finetune, seed=seed)
         first = truth_subnets(settings)
         subnets = first if seed else list(dict.fromkeys([*first, *SearchSpace(settings.network.width)]))
-        yield _evaluate(
-            settings, _fine_tuned(settings, training, "val"), training, subnets, "val", f"finetuned_seed{seed}"
-        )
+        evaluator = _fine_tuned(settings, replace(settings.finetune, seed=seed), "val")
+        yield _evaluate(settings, evaluator, subnets, "val", f"finetuned_seed{seed}")
 
 
 def shared(settings: Settings) -> Iterable[QualityTable]:

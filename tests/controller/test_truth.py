@@ -85,13 +85,15 @@ def test_shipped_rows_of_the_same_making_are_taken_over(settings, monkeypatch):
     assert trained == SUBNETS * 2  # another training: nothing may be taken over
 
 
-def test_shared_scores_cover_both_lists_and_fine_tuning_starts_from_them(settings):
+def test_shared_scores_cover_both_lists_and_fine_tuning_starts_from_them(settings, monkeypatch):
     truth.truth(settings, "shared")
     val, test = (QualityTable.load(settings.folder / "truth" / f"shared_{name}.csv") for name in ("val", "test"))
     assert len(val) == len(test) == 324
     assert (val.header.list, test.header.list) == ("val", "test")
     assert val.header.data_hash != test.header.data_hash
-    evaluator = truth._fine_tuned(settings, settings.finetune, "val")
-    table = truth._evaluate(settings, evaluator, SUBNETS, "val", "finetuned_seed0")
-    assert table.header.weights_hash == val.header.weights_hash
-    assert all(len(row.curve) == 2 for row in table.rows)
+    monkeypatch.setattr(truth, "SearchSpace", lambda width: SUBNETS)
+    truth.truth(replace(settings, finetune=replace(settings.finetune, steps=4, batches_per_epoch=2)), "finetuned")
+    tables = [QualityTable.load(settings.folder / "truth" / f"finetuned_seed{seed}.csv") for seed in (0, 1)]
+    assert [table.header.weights_hash for table in tables] == [val.header.weights_hash] * 2
+    assert all(len(row.curve) == 2 for table in tables for row in table.rows)
+    assert tables[0].rows[0].si_snri != tables[1].rows[0].si_snri
