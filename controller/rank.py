@@ -6,19 +6,22 @@ from pathlib import Path
 
 from eval.bundled import Tables
 from eval.ranking_report import ranking_report
-from eval.ranking_study import Study
+from eval.ranking_study import STANDALONE, Study
 from supernet.files import write_text
 
 
-def rank(folder: str | None = None, plot: str | None = None, output: str | None = None) -> None:
+def rank(
+    folder: str | None = None, truth: str = STANDALONE, plot: str | None = None, output: str | None = None
+) -> None:
     """Print how well scores rank subnets, what choosing by them costs, and what each axis is worth.
 
     Args:
         folder: tables that `truth` wrote, such as runs/truth/truth; the shipped ones when not given.
+        truth: which trainings count as the truth: `standalone`, or `standalone_longer`, of more steps.
         plot: PNG to write: shared scores and MACs against stand-alone training.
         output: file to write the report to, as Markdown.
     """
-    study = Study(Tables.of(folder) if folder else Tables.shipped())
+    study = Study(Tables.of(folder) if folder else Tables.shipped(), truth)
     report = ranking_report(study)
     if plot:
         from eval.ranking_plot import plot_ranking  # matplotlib takes a second that the report alone need not wait for

@@ -6,7 +6,7 @@ anew after every row, so a killed run leaves all it has paid for and goes on fro
     truth/ledger.sqlite
     truth/shared_val.csv, shared_test.csv     324 subnets with the supernet's weights, on both lists
     truth/standalone_seed<k>.csv              48 subnets trained from scratch, on the test list
-    truth/standalone_longer.csv               8 of them trained `truth.longer` times as long
+    truth/standalone_longer_seed<k>.csv       the same, `truth.longer` times as long
     truth/finetuned_seed<k>.csv               324 (later seeds: 48) after ten epochs from the shared weights, validation
     truth/finetuned_test.csv                  8 of them on the test list
 """
@@ -68,7 +68,7 @@ def truth(settings: Settings, only: Part = "all") -> None:
 def truth_subnets(settings: Settings) -> list[Subnet]:
     """The 48, the corners first."""
     subnets = sum(truth_bands(SearchSpace(settings.network.width)), [])
-    return list(dict.fromkeys([*corners(settings)[:3], *subnets]))
+    return list(dict.fromkeys([*corners(settings), *subnets]))
 
 
 def corners(settings: Settings) -> list[Subnet]:
@@ -86,12 +86,13 @@ def standalone(settings: Settings) -> Iterable[QualityTable]:
 
 
 def longer(settings: Settings) -> Iterable[QualityTable]:
-    """Train eight from scratch for several times the steps; fine-tune the same eight and look at the test list."""
-    training = replace(settings.retrain, steps=settings.truth.longer * settings.retrain.steps)
-    yield _evaluate(settings, _from_scratch(settings, training), corners(settings), "test", "standalone_longer")
-    yield _evaluate(
-        settings, _fine_tuned(settings, settings.finetune, "test"), corners(settings), "test", "finetuned_test"
-    )
+    """Fine-tune eight and look at the test list; train the 48 from scratch for several times the steps."""
+    tuned = _fine_tuned(settings, settings.finetune, "test")
+    yield _evaluate(settings, tuned, corners(settings), "test", "finetuned_test")
+    steps = settings.truth.longer * settings.retrain.steps
+    for seed in range(settings.truth.longer_seeds):
+        evaluator = _from_scratch(settings, replace(settings.retrain, steps=steps, seed=seed))
+        yield _evaluate(settings, evaluator, truth_subnets(settings), "test", f"standalone_longer_seed{seed}")
 
 
 def finetuned(settings: Settings) -> Iterable[QualityTable]:

@@ -1,8 +1,8 @@
 """The tables that ship with the package, made by the `truth` command. Served by `QualityTable.bundled`. Free of torch.
 
-`standalone_seed<k>` and `finetuned_seed<k>` are single trainings; `shared_val` and `shared_test` the supernet's scores
-on the list that ranks and on the list that the truth is measured on; `standalone_longer` and `finetuned_test` are of
-the few subnets that are looked at closely.
+`standalone_seed<k>`, `standalone_longer_seed<k>` and `finetuned_seed<k>` are single trainings; `shared_val` and
+`shared_test` the supernet's scores on the list that ranks and on the list that the truth is measured on;
+`finetuned_test` is of the few subnets that are looked at closely.
 """
 
 from __future__ import annotations

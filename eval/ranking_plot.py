@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from eval.ranking import Values, tau, tau_in_bands
-from eval.ranking_study import SHARED, STANDALONE, Study
+from eval.ranking_study import SHARED, Study
 from supernet.errors import UserError
 from supernet.files import write_atomically
 from supernet.space import Subnet
@@ -22,7 +22,7 @@ def plot_ranking(study: Study, path: Path) -> None:
     Raises:
         UserError: there is no stand-alone or no shared table.
     """
-    if missing := study.missing(STANDALONE, SHARED):
+    if missing := study.missing(study.truth_name, SHARED):
         raise UserError(f"--plot: needs table {' and '.join(missing)}; `ofa-avse truth` makes it")
     figure = Figure(figsize=(11, 4.5), layout="constrained")
     FigureCanvasAgg(figure)

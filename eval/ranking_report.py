@@ -19,7 +19,7 @@ from eval.effects import (
 )
 from eval.query import COSTS
 from eval.ranking import CONFIDENCE, DRAWS, LEAST, Interval, Values, receptive_field, tau_of_the_expected
-from eval.ranking_study import FINETUNED, MACS, NAMES, SHARED, STANDALONE, Study
+from eval.ranking_study import FINETUNED, LONGER, MACS, NAMES, SHARED, Study
 from eval.truth import TOLERANCE, equal_macs
 from supernet.space import AXES, SearchSpace, Subnet, channels
 
@@ -65,7 +65,7 @@ def _rests_on(study: Study) -> list[str]:
     ]
     if len(study.seeds) > 1:
         blocks.append(f"The truth is the mean of {len(study.seeds)} stand-alone trainings of each subnet.")
-    if not study.missing(SHARED, STANDALONE):
+    if not study.missing(SHARED, study.truth_name):
         lists = study.tables[SHARED].header.list, next(iter(_of_truth(study))).header.list
         same = "the SAME clips, so the clips' luck is in both" if lists[0] == lists[1] else "no clip in common"
         blocks.append(f"Scores rank on list `{lists[0]}`, the truth is measured on `{lists[1]}`: {same}.")
@@ -73,12 +73,12 @@ def _rests_on(study: Study) -> list[str]:
 
 
 def _of_truth(study: Study) -> Iterable:
-    return (table for name, table in study.tables.items() if name.startswith(f"{STANDALONE}_seed"))
+    return (table for name, table in study.tables.items() if name.startswith(f"{study.truth_name}_seed"))
 
 
 def _ranking(study: Study) -> list[str]:
     title = "## Kendall's tau with stand-alone training"
-    if missing := study.missing(STANDALONE):
+    if missing := study.missing(study.truth_name):
         return [title, _left_out(missing)]
     ranking, noise = study.ranking(), study.noise()
     complete, ceiling, ceiling_in_bands = study.ceiling()
@@ -114,7 +114,7 @@ def _ranking(study: Study) -> list[str]:
 
 def _regret(study: Study) -> list[str]:
     title = "## Regret of choosing by a score"
-    if missing := study.missing(STANDALONE):
+    if missing := study.missing(study.truth_name):
         return [title, _left_out(missing)]
     rows = []
     for budget in study.regret():
@@ -137,7 +137,7 @@ def _regret(study: Study) -> list[str]:
 
 def _extrapolations(study: Study) -> list[str]:
     title = "## Ten epochs, extrapolated"
-    if missing := study.missing(STANDALONE, FINETUNED):
+    if missing := study.missing(study.truth_name, FINETUNED):
         return [title, _left_out(missing)]
     anchors, ways = study.extrapolations()
     if not ways:
@@ -154,7 +154,7 @@ def _extrapolations(study: Study) -> list[str]:
 def _inherited(study: Study) -> list[str]:
     title = "## Inherited or retrained"
     ways = study.on_the_test_list()
-    if missing := study.missing(STANDALONE):
+    if missing := study.missing(study.truth_name):
         return [title, _left_out(missing)]
     rows = [
         [str(subnet), COSTS["params"].show(study.parameters[subnet])]
@@ -163,12 +163,12 @@ def _inherited(study: Study) -> list[str]:
     ]
     blocks = [title, _table(["subnet", "parameters", *ways], rows), "SI-SNRi in dB, all on the list of the truth."]
     for way, values in ways.items():
-        if values is not study.truth and (difference := study.against_scratch(values)):
+        if values != study.truth and (difference := study.against_truth(values)):
             blocks.append(
-                f"{way.capitalize()} minus from scratch, {difference.subnets} subnets: mean {difference.mean:+.2f} dB, "
+                f"{way.capitalize()} minus the truth, {difference.subnets} subnets: mean {difference.mean:+.2f} dB, "
                 f"standard deviation {difference.standard_deviation:.2f} dB."
             )
-    return blocks + _lines(_left_out(study.missing("shared_test", "finetuned_test", "standalone_longer")))
+    return blocks + _lines(_left_out(study.missing("shared_test", "finetuned_test", LONGER)))
 
 
 def _whole(study: Study) -> dict[str, Values]:
@@ -204,7 +204,7 @@ def _effects(study: Study) -> list[str]:
         )
     incomplete = [name for name in study.cheap if name not in _whole(study)]
     blocks += _lines(*(f"Left out: '{name}' does not have all {len(SearchSpace())} yet." for name in incomplete))
-    return blocks + _lines(_left_out(study.missing(*NAMES, STANDALONE)))
+    return blocks + _lines(_left_out(study.missing(*NAMES, study.truth_name)))
 
 
 def _claims(study: Study) -> list[str]:

@@ -21,7 +21,8 @@ from eval.truth import equal_macs
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
-SHARED, FINETUNED, STANDALONE = "shared_val", "finetuned_seed0", "standalone"
+SHARED, FINETUNED = "shared_val", "finetuned_seed0"
+STANDALONE, LONGER = "standalone", "standalone_longer"  # what can be the truth
 OF_A_STUDY = ("shared_", "finetuned_", "standalone_")
 NAMES = {SHARED: "shared", FINETUNED: "fine-tuned"}
 MACS = "MACs alone"
@@ -91,12 +92,17 @@ class Study:
 
     Args:
         tables: those of the package, or of a run of `truth`.
+        truth: which stand-alone trainings count as the truth, `standalone` or `standalone_longer`.
 
     Raises:
-        UserError: there is none of the tables that matter, one is damaged, or they belong to different studies.
+        UserError: there is no such truth, or none of the tables that matter, one is damaged, or they belong to
+            different studies.
     """
 
-    def __init__(self, tables: Tables) -> None:
+    def __init__(self, tables: Tables, truth: str = STANDALONE) -> None:
+        if truth not in (STANDALONE, LONGER):
+            raise UserError(f"truth '{truth}': must be {STANDALONE} or {LONGER}")
+        self.truth_name = truth
         files = {name: path for name, path in tables.files.items() if name.startswith(OF_A_STUDY)}
         self.tables = {name: QualityTable.load(path) for name, path in files.items()}
         if not self.tables:
@@ -108,7 +114,7 @@ class Study:
             check_alike(same_list[table.header.list], table, ("clips", "data_hash"))
         self.width = first.header.width
         self.values = {name: _values(table) for name, table in self.tables.items()}
-        self.seeds = [self.values[name] for name in of_seeds(self.tables, STANDALONE)]
+        self.seeds = [self.values[name] for name in of_seeds(self.tables, truth)]
         self.truth = _mean(self.seeds)
 
     def missing(self, *names: str) -> list[str]:
@@ -237,7 +243,7 @@ class Study:
 
     def _epochs(self, finetuned: QualityTable) -> float:
         """Epochs of the fine-tuning's length that a stand-alone training has."""
-        full = self.tables[of_seeds(self.tables, STANDALONE)[0]].header.training.get("steps")
+        full = self.tables[of_seeds(self.tables, self.truth_name)[0]].header.training.get("steps")
         epoch = finetuned.header.training.get("batches_per_epoch")
         return full / epoch if full and epoch else FULL
 
@@ -246,16 +252,21 @@ class Study:
         ways = {
             "inherited": self.values.get("shared_test", {}),
             "after ten epochs": self.values.get("finetuned_test", {}),
-            "from scratch": self.truth,
-            "from scratch, longer": self.values.get("standalone_longer", {}),
+            "from scratch": self._mean_of(STANDALONE),
+            "from scratch, longer": self._mean_of(LONGER),
         }
         return {way: values for way, values in ways.items() if values}
 
     def looked_at(self) -> list[Subnet]:
-        """The few subnets that were trained longer; winner, smallest and largest where none was."""
-        return list(self.values.get("standalone_longer", LOOKED_AT))
+        """The few subnets that were fine-tuned on this list too; winner, smallest and largest where none was."""
+        return list(self.values.get("finetuned_test", LOOKED_AT))
 
-    def against_scratch(self, values: Values) -> Difference | None:
+    def _mean_of(self, name: str) -> Values:
+        """The mean over the seeds of a stand-alone training; empty where there is none."""
+        seeds = of_seeds(self.tables, name)
+        return _mean([self.values[seed] for seed in seeds]) if seeds else {}
+
+    def against_truth(self, values: Values) -> Difference | None:
         """`values` minus the truth; None without two subnets in common."""
         both = [values[subnet] - self.truth[subnet] for subnet in values if subnet in self.truth]
         return Difference(len(both), fmean(both), float(np.std(both, ddof=1))) if len(both) > 1 else None

@@ -64,7 +64,7 @@ def truth_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed in range(2):
         trained = {"seed": seed, "training": {**scratch, "seed": seed}}
         write(f"standalone_seed{seed}", truth, "retrained", 0, 0.05, list="test", **trained)
-    write("standalone_longer", closely, "retrained", 0.4, 0.05, list="test", training={"steps": 2400})
+    write("standalone_longer_seed0", closely, "retrained", 0.4, 0.05, list="test", training={"steps": 2400})
     write("finetuned_seed0", list(space), "finetuned", -0.2, 0.05, list="val", training={**tuning, "seed": 0})
     write("finetuned_seed1", truth, "finetuned", -0.2, 0.05, list="val", seed=1, training={**tuning, "seed": 1})
     write("finetuned_test", closely, "finetuned", -0.1, 0.05, list="test", training=tuning)
