@@ -21,7 +21,7 @@ class SurrogateSettings:
 
     Attributes:
         optimism: how many standard deviations above its mean the model's SI-SNRi is taken in the virtual episodes.
-        updates: of the policy before each round; it keeps what it learned in the rounds before.
+        updates: of the policy, a fresh one for each round.
         episodes: virtual episodes of one update, half of them from the best subnet so far, half from the baseline.
         steps: actions of a virtual episode; 12 reach any subnet from any other.
         ppo: how the policy learns; smaller and faster than in `paper` mode, since it learns anew in each round.

@@ -1,8 +1,9 @@
 """Mode `surrogate` of the controller, the default: PPO on a model of quality, and a few real evaluations a round.
 
 Called by `controller.search`. Quality alone is modelled (`controller.quality_model`); size and latency enter the reward
-exactly. In each round the policy learns from virtual episodes on the model, which cost nothing; of the subnets that
-they lead to, those with the highest expected improvement are really evaluated, one a worker.
+exactly. In each round a fresh policy learns from virtual episodes on the model, which cost nothing; of the subnets that
+they lead to, those with the highest expected improvement are really evaluated, one a worker. Its first episodes look
+everywhere, its last where the model promises most; a policy kept over the rounds comes back to where it was.
 """
 
 from __future__ import annotations
@@ -36,14 +37,12 @@ def surrogate_search(oracle: Oracle, settings: SearchSettings) -> None:
         )
         for _ in range(virtual.episodes)
     ]
-    policy = None
     generator = torch.Generator().manual_seed(settings.seed)
-    for _ in range(settings.episodes):
+    for number in range(settings.episodes):
         mean, deviation = model.posterior(known_qualities(oracle))
         optimistic.update(zip(oracle.space, (mean + virtual.optimism * deviation).tolist()))
-        if policy is None:
-            baseline, _ = environments[0].reset()
-            policy, optimiser = agent(torch.from_numpy(baseline), virtual.ppo, settings.seed)
+        baseline, _ = environments[0].reset()
+        policy, optimiser = agent(torch.from_numpy(baseline), virtual.ppo, 1000 * settings.seed + number)
         starts = [max(oracle.evaluations, key=oracle.reward), oracle.space.largest]
         options = [{"start": starts[episode % 2]} for episode in range(virtual.episodes)]
         visited: dict[Subnet, None] = {}  # an ordered set

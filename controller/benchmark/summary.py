@@ -127,7 +127,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
         panel.set_yscale("symlog", linthresh=0.01)
         panel.set_ylim(0, 3)
     axes[0, 0].set_ylabel("mean regret, dB (95 % interval)")
-    axes[0, -1].legend(fontsize=7)
+    axes[0, -1].legend(fontsize=7, loc="upper left", bbox_to_anchor=(1, 1))
     figure.tight_layout()
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))
     pyplot.close(figure)

@@ -17,6 +17,7 @@ from controller.ppo import (
     loss,
     roll_out,
 )
+from controller.settings import SearchSettings
 
 SETTINGS = PPOSettings()
 
@@ -40,6 +41,12 @@ def environments(space):
 @pytest.fixture
 def rollout(policy, environments):
     return roll_out(policy, environments, SETTINGS, torch.Generator().manual_seed(1))
+
+
+def test_defaults_are_the_papers_where_it_gives_values():
+    given = ("learning_rate", "weight_decay", "clip", "epsilon", "gae_lambda", "network", "hidden")
+    assert [getattr(SETTINGS, name) for name in given] == [3e-4, 1e-2, 0.2, 0.3, 0.95, "lstm", 256]
+    assert (SearchSettings().episodes, SearchSettings().steps) == (35, 5)
 
 
 # Advantages
