@@ -71,10 +71,17 @@ def test_the_report_holds_every_part(truth_tables, capsys):
     assert cells(report, "power law, read at 60 epochs")[1] == "44"
     assert len(cells(report, str(PAPER_WINNER))) == 6
     assert len(cells(report, "visual 128 -> 256")) == 4
-    assert "Inherited minus from scratch, 48 subnets: mean -0." in report
+    assert "Inherited minus the truth, 48 subnets: mean -0." in report
     assert "no clip in common" in report
     assert "Left out" not in report
     assert "nan" not in report
+
+
+def test_longer_trainings_can_be_the_truth(truth_tables, capsys):
+    report = rank(capsys, "--folder", truth_tables, "--truth", "standalone_longer")
+    assert cells(report, "shared")[1] == "8"
+    assert "From scratch minus the truth, 8 subnets: mean -0.4" in report or "mean -0.3" in report
+    assert "truth 'longest': must be" in refused(capsys, "--folder", truth_tables, "--truth", "longest")
 
 
 def test_the_report_can_be_kept_as_markdown(truth_tables, tmp_path, capsys):
@@ -207,7 +214,7 @@ def test_anchors_are_left_out_of_the_error_and_reduce_it(study):
 
 
 def test_inherited_weights_are_compared_on_the_list_of_the_truth(study):
-    difference = study.against_scratch(study.values["shared_test"])
+    difference = study.against_truth(study.values["shared_test"])
     assert difference.subnets == 48
     assert difference.mean == pytest.approx(-0.3, abs=0.05)
     assert difference.standard_deviation == pytest.approx(0.1, rel=0.3)
