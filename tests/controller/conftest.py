@@ -8,7 +8,8 @@ import torch
 
 from supernet.space import SearchSpace
 
-sys.path.insert(0, str(Path(__file__).parent))  # `landscape` is imported by the tests and by their worker processes
+# Worker processes import `landscape`, and the tests whose evaluators they are given, by name.
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
 
 
 @pytest.fixture(scope="session")
