@@ -108,11 +108,13 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(name: str, options: list[str]) -> int | None:
-    """Parse `options` for the command `name` and call it."""
+    """Parse `options` for the command `name` and call it; `data index` is a command of two words."""
+    if options and f"{name} {options[0]}" in COMMANDS:
+        name, options = f"{name} {options[0]}", options[1:]
     if name not in COMMANDS:
         raise UserError(f"{name}: no such command; use one of {', '.join(COMMANDS)}")
     command = COMMANDS[name]
-    function = getattr(import_module(command.module), name)
+    function = getattr(import_module(command.module), name.split()[-1])
     parameters = inspect.signature(function, eval_str=True).parameters
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.help, exit_on_error=True)
@@ -139,7 +141,7 @@ def run(name: str, options: list[str]) -> int | None:
 
 def _overview() -> str:
     lines = [f"usage: {PROGRAM} COMMAND [--config NAME_OR_FILE] [--any.field VALUE]", ""]
-    lines += [f"  {name:<12}{command.help}" for name, command in COMMANDS.items()]
+    lines += [f"  {name:<14}{command.help}" for name, command in COMMANDS.items()]
     return "\n".join([*lines, "", f"{PROGRAM} COMMAND --help lists the options of a command."])
 
 

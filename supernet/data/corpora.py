@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from supernet.data import grid, synthetic
+from supernet.data import preparing, synthetic
 from supernet.data.drawing import Drawing
 from supernet.data.manifest import LISTS, MANIFEST, Clip, Corpus, Split, write_lines
 from supernet.data.settings import DataSettings, whole_frames
@@ -36,7 +36,7 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
     if (folder / MANIFEST).is_file():
         return Corpus.open(folder)
     if settings.corpus == "grid":
-        clips = grid.prepare(folder, settings)
+        clips = preparing.prepare(folder, settings)
     else:
         clips = synthetic.synthesize(folder, settings.synthetic)
     corpus, frames = Corpus(folder, clips), whole_frames(settings.list_seconds, "data.list_seconds")

@@ -1,6 +1,6 @@
 """The lip region: 96 x 96 grey pictures of a talker's mouth, 25 a second.
 
-Used by `supernet.data.grid` to prepare corpora, and by `supernet.deploy` to enhance a video. The face is found by
+Used by `supernet.data.preparing` to prepare corpora, and by `supernet.deploy` to enhance a video. The face is found by
 OpenCV's frontal Haar cascade; one box, the median over the clip, keeps the region still while the mouth moves.
 """
 
