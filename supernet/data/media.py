@@ -1,6 +1,6 @@
 """Reading what people have: any audio file, any video, onto the grid of 16 kHz and 25 frames a second.
 
-Used by `supernet.data.preparing` and `supernet.data.lips` to prepare corpora, and by `supernet.deploy` to enhance a file.
+Used by `supernet.data.preparing` and `supernet.data.lips` for corpora, and by `supernet.deploy` to enhance a file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Real recordings into a corpus: each becomes 16-bit audio at 16 kHz and, for a talker, lip regions at 25 frames a second.
+"""Real recordings into a corpus: 16-bit audio at 16 kHz and, for a talker, lip regions at 25 frames a second.
 
 Used by `supernet.data.corpora`. Which recordings there are, the readers say; a file that cannot be used is listed with
 its reason, and stops nothing.
@@ -58,9 +58,7 @@ def prepare(folder: Path | str, settings: DataSettings) -> list[Clip]:
     return assign(clips, settings)
 
 
-def _convert_all(
-    found: Sequence[Recording], folder: Path, workers: int
-) -> tuple[list[Clip], list[tuple[Path, str]]]:
+def _convert_all(found: Sequence[Recording], folder: Path, workers: int) -> tuple[list[Clip], list[tuple[Path, str]]]:
     """The usable clips, and (path, reason) of the others."""
     clips, rejected, used = [], [], {}
     context = multiprocessing.get_context("spawn")  # forked decoders can hang on locks of their parent's threads

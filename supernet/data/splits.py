@@ -1,6 +1,6 @@
 """Who is heard where: training, validation and test share no speaker, no noise recording and no test clip.
 
-Used by `supernet.data.preparing`. Names of speakers and recordings are read from file names, as public corpora give them.
+Used by `supernet.data.preparing`. Names of speakers and recordings are read from file names, as corpora give them.
 """
 
 from __future__ import annotations
