@@ -22,7 +22,7 @@ from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff")
 VIDEO_SUFFIXES = (".mp4", ".mpg", ".mpeg", ".avi", ".mov", ".mkv", ".webm", ".m4v")
-BLOCK = 1 << 20  # samples read at a time, so that only the mono signal is held whole
+BLOCK = 1 << 20  # samples of all channels read at a time, so that only the mono signal is held whole
 
 
 def read_audio(path: Path | str) -> np.ndarray:
@@ -97,7 +97,8 @@ def _read_sound_file(path: Path) -> tuple[np.ndarray, int]:
     """float32 (samples,) and its sample rate."""
     try:
         with soundfile.SoundFile(path) as file:
-            blocks = [block.mean(axis=1) for block in file.blocks(BLOCK, dtype="float32", always_2d=True)]
+            rows = max(1, BLOCK // file.channels)
+            blocks = [block.mean(axis=1) for block in file.blocks(rows, dtype="float32", always_2d=True)]
             return np.concatenate(blocks or [np.zeros(0, np.float32)]), file.samplerate
     except soundfile.LibsndfileError as error:
         raise UserError(f"{path}: cannot be read as audio ({error.error_string}); replace the file")

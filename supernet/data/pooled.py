@@ -1,0 +1,53 @@
+"""One function over many files in worker processes: a file that fails, hangs or kills its worker costs itself only.
+
+Used by `supernet.data.indexing` and `supernet.data.preparing`.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import TimeoutError
+from typing import Any, NamedTuple
+
+import cv2
+import torch
+from pebble import ProcessExpired, ProcessPool
+from tqdm import tqdm
+
+from supernet.errors import UserError
+
+
+class Outcome(NamedTuple):
+    """What became of one file: `value`, or the `problem` in words."""
+
+    value: Any
+    problem: str
+
+
+def outcomes(
+    function: Callable[..., Any], tasks: Sequence[tuple], workers: int, time_limit: float, description: str
+) -> Iterator[Outcome]:
+    """`function(*task)` for each task, in order, with a progress bar. Only a UserError counts as the file's fault:
+    any other error ends the whole."""
+    context = multiprocessing.get_context("spawn")  # forked decoders can hang on locks of their parent's threads
+    with ProcessPool(max_workers=workers, context=context, initializer=_one_thread) as pool:
+        try:
+            futures = [pool.schedule(function, args=task, timeout=time_limit) for task in tasks]
+            for future in tqdm(futures, desc=description, unit="file", mininterval=1):
+                try:
+                    yield Outcome(future.result(), "")
+                except UserError as error:
+                    yield Outcome(None, str(error))
+                except TimeoutError:
+                    yield Outcome(None, f"took longer than {time_limit:g} s; is the file broken?")
+                except ProcessExpired:
+                    yield Outcome(None, "crashed the decoder; replace the file")
+        except BaseException:
+            pool.stop()  # else leaving would wait for all that is scheduled
+            raise
+
+
+def _one_thread() -> None:
+    torch.set_num_threads(1)
+    cv2.setNumThreads(1)
