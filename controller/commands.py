@@ -20,13 +20,6 @@ from supernet.space import Subnet, channels
 from supernet.tracking import start_tracking
 
 
-def data(settings: Settings) -> None:
-    """Make the corpus."""
-    with stages.working(settings):
-        corpus = stages.corpus(settings)
-    print(f"{corpus.folder}: {stages.describe(corpus)}")
-
-
 def train(settings: Settings) -> None:
     """Train the supernet."""
     with stages.working(settings):

@@ -89,7 +89,11 @@ def working(settings: Settings) -> Iterator[None]:
 
 def corpus(settings: Settings) -> Corpus:
     """Make the corpus, or finish it, or open it."""
-    return build(settings.data, settings.data.folder or settings.folder / "corpus")
+    return build(settings.data, corpus_folder(settings))
+
+
+def corpus_folder(settings: Settings) -> Path:
+    return Path(settings.data.folder or settings.folder / "corpus")
 
 
 def describe(corpus: Corpus) -> str:

@@ -32,7 +32,7 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
     the speakers held out of training, if any. Raises UserError when the folder holds a corpus of other settings.
     """
     folder = Path(folder)
-    _claim(folder, settings)
+    claim(folder, settings)
     if (folder / MANIFEST).is_file():
         return Corpus.open(folder)
     if settings.corpus == "grid":
@@ -61,15 +61,16 @@ def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Seq
     return lists + ([("test_other", "test", others, settings.other_items)] if others and settings.other_items else [])
 
 
-def _claim(folder: Path, settings: DataSettings) -> None:
-    """Note the settings in the folder, or compare them with those of the clips that are there."""
+def claim(folder: Path, settings: DataSettings) -> None:
+    """Note the settings in the folder, or compare them with those of the clips that are there. Raises UserError when
+    they differ."""
     wanted = {key: value for key, value in asdict(settings).items() if key not in UNUSED[settings.corpus]}
     wanted = json.loads(json.dumps(wanted))  # as JSON gives them back
     wanted.get("synthetic", {}).pop("workers", None)
     if settings.corpus == "synthetic":
         wanted["generator"] = synthetic.GENERATOR
     path = folder / SETTINGS
-    if not (path.is_file() and any(folder.glob("audio/*"))):
+    if not (path.is_file() and (any(folder.glob("audio/*")) or (folder / MANIFEST).is_file())):
         write_text(path, json.dumps(wanted, indent=2) + "\n")
         return
     try:

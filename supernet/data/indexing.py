@@ -104,9 +104,7 @@ def summary(rows: Iterable[Row]) -> str:
         good = [row for row in members if not row.problem]
         speakers = len({row.speaker for row in good if row.speaker})
         hours = sum(row.tracks.seconds for row in good if row.sound) / 3600
-        lines.append(
-            f"{role:<10}{split:<8}{len(members):>8}{speakers:>10}{hours:>9.2f}{len(members) - len(good):>10}"
-        )
+        lines.append(f"{role:<10}{split:<8}{len(members):>8}{speakers:>10}{hours:>9.2f}{len(members) - len(good):>10}")
     return "\n".join(lines)
 
 

@@ -6,17 +6,20 @@ Written by `supernet.data.corpora`, read by `supernet.data.mixtures` and by whoe
     audio/<id>.wav     16 kHz mono 16-bit
     lips/<id>.npy      uint8 (frames, 96, 96)
     lists/<name>.jsonl one MixtureSpec a line
+
+or, packed by `supernet.data.shards`, with shards/*.tar and shards.jsonl in place of audio/ and lips/.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from scipy.io import wavfile
@@ -30,7 +33,8 @@ Split = Literal["train", "val", "test"]
 
 MANIFEST = "manifest.jsonl"
 LISTS = "lists"
-OPEN_FILES = 4096  # memory maps kept: far below the kernel's 65,530 a process
+SHARDS = "shards.jsonl"
+OPEN_FILES = 4096  # memory maps kept of each kind: far below the kernel's 65,530 a process; a shard is a single one
 
 
 @dataclass(frozen=True)
@@ -49,12 +53,26 @@ class Clip:
     source: str  # where it came from: a file, or the settings of a synthetic voice
 
 
-class Corpus:
-    """Clips in a folder. Audio and lips are memory-mapped: reading an excerpt costs its own bytes only."""
+class Member(NamedTuple):
+    """An array within a shard: `offset` bytes from its beginning, not compressed."""
 
-    def __init__(self, folder: Path | str, clips: Iterable[Clip]) -> None:
+    shard: str  # path; in shards.jsonl below the corpus folder
+    offset: int
+    dtype: str
+    shape: tuple[int, ...]
+
+
+class Corpus:
+    """Clips in a folder. Audio and lips are memory-mapped: reading an excerpt costs its own bytes only.
+
+    Args:
+        packed: where arrays lie in shards, by what `Clip.audio` and `Clip.lips` say; others are files.
+    """
+
+    def __init__(self, folder: Path | str, clips: Iterable[Clip], packed: Mapping[str, Member] | None = None) -> None:
         self.folder = Path(folder)
         self.clips = tuple(clips)
+        self.packed = packed or {}
 
     @classmethod
     def open(cls, folder: Path | str) -> Corpus:
@@ -70,7 +88,7 @@ class Corpus:
                 raise UserError(f"{path}: line {number} is no clip ({error}); delete the folder and prepare it again")
         if not clips:
             raise UserError(f"{path}: holds no clip; delete the folder and prepare it again")
-        return cls(folder, clips)
+        return cls(folder, clips, _read_shards(path.with_name(SHARDS)))
 
     @classmethod
     def write(cls, folder: Path | str, clips: Iterable[Clip]) -> Corpus:
@@ -86,13 +104,14 @@ class Corpus:
         folders = [corpus.folder.resolve() for corpus in (self, *others)]
         if len(set(folders)) < len(folders):
             raise UserError("data.also: names a corpus twice, or the run's own; name each once")
-        clips = list(self.clips)
+        clips, packed = list(self.clips), dict(self.packed)
         for number, (folder, other) in enumerate(zip(folders[1:], others), start=1):
             for clip in other.select(split="train"):
                 names = {"id": f"{number}:{clip.id}", "speaker": clip.speaker and f"{number}:{clip.speaker}"}
                 places = {"audio": str(folder / clip.audio), "lips": clip.lips and str(folder / clip.lips)}
                 clips.append(replace(clip, **names, **places))
-        return Corpus(self.folder, clips)
+            packed |= {str(folder / name): member for name, member in other.packed.items()}
+        return Corpus(self.folder, clips, packed)
 
     @cached_property
     def _by_id(self) -> dict[str, Clip]:
@@ -112,17 +131,20 @@ class Corpus:
         """Excerpt from sample `start`, float32 (samples,) in [-1, 1); to the end when `samples` is None."""
         stop = clip.samples if samples is None else start + samples
         _check_range(clip, start, stop, clip.samples, "samples")
-        return _map_wave(self.folder / clip.audio)[start:stop].astype(np.float32) / 32768
+        return _map_wave(self._place(clip.audio))[start:stop].astype(np.float32) / 32768
 
     def lips(self, clip: Clip, start: int = 0, frames: int | None = None) -> np.ndarray:
         """Excerpt from video frame `start`, uint8 (frames, 96, 96), a read-only view of the file."""
         stop = clip.frames if frames is None else start + frames
         _check_range(clip, start, stop, clip.frames, "frames")
-        return _map_lips(self.folder / clip.lips)[start:stop]
+        return _map_lips(self._place(clip.lips))[start:stop]
 
     def level(self, clip: Clip) -> float:
         """RMS of the whole clip, in [0, 1]."""
-        return _level(self.folder / clip.audio)
+        return _level(self._place(clip.audio))
+
+    def _place(self, name: str) -> Path | Member:
+        return self.packed.get(name) or self.folder / name
 
     @property
     def hash(self) -> str:
@@ -149,6 +171,11 @@ def save_lips(path: Path, lips: np.ndarray) -> None:
     write_atomically(path, write)
 
 
+def map_file(path: Path) -> np.memmap:
+    """The array in a file of a corpus, audio or lips; its `offset` is where in the file the values begin."""
+    return _map_wave(path) if path.suffix == ".wav" else _map_lips(path)
+
+
 def write_lines(path: Path, rows: Iterable[dict]) -> None:
     """Write a JSON-lines file atomically: it is there completely, or as it was before."""
     write_text(path, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
@@ -159,28 +186,65 @@ def _check_range(clip: Clip, start: int, stop: int, length: int, unit: str) -> N
         raise UserError(f"clip '{clip.id}': has {length} {unit}, {start} to {stop} were asked for; rebuild the list")
 
 
+def _read_shards(path: Path) -> dict[str, Member]:
+    """Members by their names in the manifest; none where the corpus is not packed."""
+    packed: dict[str, Member] = {}
+    if not path.is_file():
+        return packed
+    for number, line in enumerate(path.read_text().splitlines(), start=1):
+        try:
+            row = json.loads(line)
+            shard = str(path.parent / row["shard"])
+            packed[row["name"]] = Member(shard, int(row["offset"]), str(row["dtype"]), tuple(map(int, row["shape"])))
+        except (ValueError, TypeError, KeyError) as error:
+            raise UserError(f"{path}: line {number} is no member of a shard ({error!r}); pack the corpus again")
+    return packed
+
+
 @lru_cache(maxsize=OPEN_FILES)
-def _map_wave(path: Path) -> np.ndarray:
+def _map_wave(place: Path | Member) -> np.ndarray:
     """int16 (samples,)"""
+    if isinstance(place, Member):
+        return _map_member(place)
     try:
-        rate, wave = wavfile.read(path, mmap=True)
+        rate, wave = wavfile.read(place, mmap=True)
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete the corpus folder and prepare it again")
+        raise UserError(f"{place}: cannot be read ({error}); delete the corpus folder and prepare it again")
     if (rate, wave.dtype, wave.ndim) != (SAMPLE_RATE, np.int16, 1):
-        raise UserError(f"{path}: must be 16 kHz mono 16-bit; delete the corpus folder and prepare it again")
+        raise UserError(f"{place}: must be 16 kHz mono 16-bit; delete the corpus folder and prepare it again")
     return wave
 
 
 @lru_cache(maxsize=OPEN_FILES)
-def _map_lips(path: Path) -> np.ndarray:
+def _map_lips(place: Path | Member) -> np.ndarray:
     """uint8 (frames, 96, 96)"""
+    if isinstance(place, Member):
+        return _map_member(place)
     try:
-        return np.load(path, mmap_mode="r")
+        return np.load(place, mmap_mode="r")
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete the corpus folder and prepare it again")
+        raise UserError(f"{place}: cannot be read ({error}); delete the corpus folder and prepare it again")
+
+
+def _map_member(member: Member) -> np.ndarray:
+    shard = _map_shard(member.shard)
+    size = math.prod(member.shape) * np.dtype(member.dtype).itemsize
+    content = shard[member.offset : member.offset + size]
+    if len(content) < size:
+        raise UserError(f"{member.shard}: is cut short; copy it again, or pack the corpus again")
+    return content.view(member.dtype).reshape(member.shape)
 
 
 @cache
-def _level(path: Path) -> float:
-    wave = _map_wave(path).astype(np.float32)
+def _map_shard(path: str) -> np.ndarray:
+    """The bytes of a shard, uint8 (size,), read-only; the file itself does not stay open."""
+    try:
+        return np.asarray(np.memmap(path, np.uint8, "r"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); copy it again, or pack the corpus again")
+
+
+@cache
+def _level(place: Path | Member) -> float:
+    wave = _map_wave(place).astype(np.float32)
     return float(np.sqrt(np.mean(wave**2))) / 32768

@@ -1,0 +1,67 @@
+"""The commands `ofa-avse data …`: recordings are indexed, prepared, made a corpus and packed.
+
+Each goes on where it was stopped or killed, and does nothing twice.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from controller import stages
+from controller.config import Settings
+from supernet.data import corpora, indexing, preparing, shards
+from supernet.data.manifest import MANIFEST, Corpus
+from supernet.data.readers import Recording
+from supernet.errors import UserError
+
+
+def data(settings: Settings) -> None:
+    """Make the corpus: for recordings, `data index`, `data prepare`, then splits and lists."""
+    with stages.working(settings):
+        folder = stages.corpus_folder(settings)
+        if settings.data.corpus != "synthetic" and not (folder / MANIFEST).is_file():
+            _index(settings, folder)
+        corpus = stages.corpus(settings)
+    print(f"{corpus.folder}: {stages.describe(corpus)}")
+
+
+def index(settings: Settings) -> None:
+    """List what the recordings' headers say."""
+    with stages.working(settings):
+        _index(settings, stages.corpus_folder(settings))
+
+
+def prepare(settings: Settings) -> None:
+    """Convert the recordings, whatever splits and lists will be made of them: `data` makes those from what is there."""
+    with stages.working(settings):
+        folder, recordings = stages.corpus_folder(settings), _recordings(settings)
+        corpora.claim(folder, settings.data)
+        clips, rejected = preparing.convert(recordings, folder, settings.data.workers)
+    print(f"{folder}: {len(clips)} recordings are prepared, {len(rejected)} cannot be used")
+
+
+def pack(settings: Settings, output: str, shard_mb: float = 1000.0) -> None:
+    """Pack the run's corpus.
+
+    Args:
+        output: folder for the shards; from then on the `data.folder` of whoever trains.
+        shard_mb: size of a shard, MB.
+    """
+    with stages.working(settings):
+        packed = shards.pack(Corpus.open(stages.corpus_folder(settings)), Path(output), shard_mb)
+    print(f"{packed.folder}: {stages.describe(packed)}; train with --data.folder {packed.folder}")
+
+
+def _index(settings: Settings, folder: Path) -> None:
+    rows = indexing.index(_recordings(settings), folder, settings.data.workers)
+    print(indexing.summary(rows))
+    for row in rows:
+        if row.problem:
+            print(f"  {row.file}  {row.problem}")
+    print(f"{folder / indexing.INDEX}: {len(rows)} files")
+
+
+def _recordings(settings: Settings) -> list[Recording]:
+    if settings.data.corpus == "synthetic":
+        raise UserError("data.corpus: synthetic talkers are made, not found; run `ofa-avse data`, or name recordings")
+    return preparing.recordings(settings.data)
