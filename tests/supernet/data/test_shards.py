@@ -158,11 +158,13 @@ def test_a_shard_cut_short_is_named(packed, tmp_path):
         corpus.lips(corpus.select("talker", "val")[0])
 
 
-def test_an_ordinary_corpus_is_never_overwritten(real_corpus, synthetic_corpus, packed):
+def test_what_cannot_be_packed_changes_nothing(real_corpus, synthetic_corpus, packed):
     with pytest.raises(UserError, match="holds a corpus that is not packed"):
         pack(real_corpus, synthetic_corpus.folder, SHARD_MB)
     with pytest.raises(UserError, match="is packed already"):
         pack(packed, packed.folder, SHARD_MB)
+    with pytest.raises(UserError, match="shard_mb: must be positive"):
+        pack(real_corpus, packed.folder, 0)
 
 
 def test_a_packed_corpus_is_opened_by_its_settings_only(small_corpus, tmp_path):
