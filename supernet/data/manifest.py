@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, lru_cache
@@ -34,7 +35,7 @@ Split = Literal["train", "val", "test"]
 MANIFEST = "manifest.jsonl"
 LISTS = "lists"
 SHARDS = "shards.jsonl"
-OPEN_FILES = 4096  # memory maps kept of each kind: far below the kernel's 65,530 a process; a shard is a single one
+OPEN_FILES = 8192  # memory maps kept: far below the kernel's 65,530 a process; a shard is a single one
 
 
 @dataclass(frozen=True)
@@ -131,20 +132,20 @@ class Corpus:
         """Excerpt from sample `start`, float32 (samples,) in [-1, 1); to the end when `samples` is None."""
         stop = clip.samples if samples is None else start + samples
         _check_range(clip, start, stop, clip.samples, "samples")
-        return _map_wave(self._place(clip.audio))[start:stop].astype(np.float32) / 32768
+        return _map(self._place(clip.audio))[start:stop].astype(np.float32) / 32768
 
     def lips(self, clip: Clip, start: int = 0, frames: int | None = None) -> np.ndarray:
         """Excerpt from video frame `start`, uint8 (frames, 96, 96), a read-only view of the file."""
         stop = clip.frames if frames is None else start + frames
         _check_range(clip, start, stop, clip.frames, "frames")
-        return _map_lips(self._place(clip.lips))[start:stop]
+        return _map(self._place(clip.lips))[start:stop]
 
     def level(self, clip: Clip) -> float:
         """RMS of the whole clip, in [0, 1]."""
         return _level(self._place(clip.audio))
 
-    def _place(self, name: str) -> Path | Member:
-        return self.packed.get(name) or self.folder / name
+    def _place(self, name: str) -> str | Member:
+        return self.packed.get(name) or os.path.join(self.folder, name)  # a Path would cost more than the reading
 
     @property
     def hash(self) -> str:
@@ -172,8 +173,20 @@ def save_lips(path: Path, lips: np.ndarray) -> None:
 
 
 def map_file(path: Path) -> np.memmap:
-    """The array in a file of a corpus, audio or lips; its `offset` is where in the file the values begin."""
-    return _map_wave(path) if path.suffix == ".wav" else _map_lips(path)
+    """A file of a corpus: int16 (samples,) for a .wav, uint8 (frames, 96, 96) for lips; read-only.
+
+    Its `offset` is where in the file the values begin. Raises UserError when it is not what this program writes.
+    """
+    again = "delete the corpus folder and prepare it again"
+    try:
+        if path.suffix != ".wav":
+            return np.load(path, mmap_mode="r")
+        rate, wave = wavfile.read(path, mmap=True)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {again}")
+    if (rate, wave.dtype, wave.ndim) != (SAMPLE_RATE, np.int16, 1):
+        raise UserError(f"{path}: must be 16 kHz mono 16-bit; {again}")
+    return wave
 
 
 def write_lines(path: Path, rows: Iterable[dict]) -> None:
@@ -202,28 +215,9 @@ def _read_shards(path: Path) -> dict[str, Member]:
 
 
 @lru_cache(maxsize=OPEN_FILES)
-def _map_wave(place: Path | Member) -> np.ndarray:
-    """int16 (samples,)"""
-    if isinstance(place, Member):
-        return _map_member(place)
-    try:
-        rate, wave = wavfile.read(place, mmap=True)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{place}: cannot be read ({error}); delete the corpus folder and prepare it again")
-    if (rate, wave.dtype, wave.ndim) != (SAMPLE_RATE, np.int16, 1):
-        raise UserError(f"{place}: must be 16 kHz mono 16-bit; delete the corpus folder and prepare it again")
-    return wave
-
-
-@lru_cache(maxsize=OPEN_FILES)
-def _map_lips(place: Path | Member) -> np.ndarray:
-    """uint8 (frames, 96, 96)"""
-    if isinstance(place, Member):
-        return _map_member(place)
-    try:
-        return np.load(place, mmap_mode="r")
-    except (OSError, ValueError) as error:
-        raise UserError(f"{place}: cannot be read ({error}); delete the corpus folder and prepare it again")
+def _map(place: str | Member) -> np.ndarray:
+    """Sound or lips, wherever they lie: a plain array, for each slice of a memmap costs 20 us more."""
+    return _map_member(place) if isinstance(place, Member) else np.asarray(map_file(Path(place)))
 
 
 def _map_member(member: Member) -> np.ndarray:
@@ -245,6 +239,6 @@ def _map_shard(path: str) -> np.ndarray:
 
 
 @cache
-def _level(place: Path | Member) -> float:
-    wave = _map_wave(place).astype(np.float32)
+def _level(place: str | Member) -> float:
+    wave = _map(place).astype(np.float32)
     return float(np.sqrt(np.mean(wave**2))) / 32768

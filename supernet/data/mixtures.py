@@ -219,8 +219,9 @@ def _rms(wave: np.ndarray, spec: MixtureSpec) -> float:
 
 def _collate(examples: Sequence[Example], lips: Sequence[np.ndarray], present: Sequence[bool]) -> Batch:
     """Stack; `lips` are the cropped regions, uint8 (frames, 88, 88) each."""
-    regions = np.stack(lips)
-    regions[~np.array(present)] = 0
+    regions = np.zeros((len(lips), *lips[0].shape), np.uint8)
+    for number in np.flatnonzero(present):
+        regions[number] = lips[number]
     return Batch(
         torch.from_numpy(np.stack([example.mixture for example in examples])),
         torch.from_numpy(np.stack([example.clean for example in examples])),

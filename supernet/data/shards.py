@@ -3,7 +3,7 @@
 `ofa-avse data pack` writes them; `supernet.data.manifest` reads them, by memory maps into the tar files, whose members
 are contiguous and not compressed. The folder:
 
-    manifest.jsonl, settings.json, lists/   as in the corpus packed, so that it has the same hash
+    manifest.jsonl, lists/, …               all but sound and lips, as in the corpus packed: it has the same hash
     shards/<split>-<number>.tar             <id>.wav, <id>.npy (talkers), <id>.json (the Clip), for each clip in turn
     shards.jsonl                            where the arrays lie in the shards: a Member and its name a line
 
@@ -31,7 +31,6 @@ from supernet.errors import UserError
 from supernet.files import write_atomically
 
 FOLDER = "shards"
-COPIED = ("settings.json", "rejected.tsv", "index.jsonl")
 
 
 def pack(corpus: Corpus, folder: Path, shard_mb: float) -> Corpus:
@@ -54,11 +53,11 @@ def pack(corpus: Corpus, folder: Path, shard_mb: float) -> Corpus:
             write_atomically(path, partial(_write, corpus=corpus, clips=clips))
         members += _members(path, corpus, clips)
         written.add(path)
-    for path in (*(corpus.folder / LISTS).glob("*.jsonl"), *(corpus.folder / name for name in COPIED)):
-        if path.is_file():
-            target = folder / path.relative_to(corpus.folder)
-            write_atomically(target, partial(shutil.copyfile, path))
-            written.add(target)
+    packed = {corpus.folder / source for clip in corpus.clips for source, _ in _sources(clip)}
+    for path in sorted(corpus.folder.rglob("[!.]*")):  # lists, settings and whatever else tells of the corpus
+        if path.is_file() and path not in packed and path.name != MANIFEST:
+            written.add(folder / path.relative_to(corpus.folder))
+            write_atomically(folder / path.relative_to(corpus.folder), partial(shutil.copyfile, path))
     for path in {*(folder / FOLDER).glob("*.tar"), *(folder / LISTS).glob("*.jsonl")} - written:
         path.unlink()  # of another corpus, or of another size
     write_lines(folder / SHARDS, members)
