@@ -17,6 +17,7 @@ import pstats
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -72,8 +73,7 @@ def time_corpus(name: str, corpus: Corpus, options: argparse.Namespace) -> None:
         taken = batches(mixtures(corpus, options, loaders), 0, 10**6, "cpu")
         list(islice(taken, 4 * loaders + options.steps))  # until the processes have started, and their caches are warm
         steps = 4 * options.steps
-        report(f"{name}, loaders {loaders}", steps, options, lambda: list(islice(taken, steps)))
-        del taken
+        report(f"{name}, loaders {loaders}", steps, options, partial(list, islice(taken, steps)))
 
 
 def mixtures(corpus: Corpus, options: argparse.Namespace, loaders: int) -> TrainingMixtures:

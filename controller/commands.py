@@ -16,17 +16,20 @@ from supernet.data.manifest import Corpus
 from supernet.data.mixtures import FixedMixtures
 from supernet.deploy.enhance import enhance as enhance_source
 from supernet.extraction import extract as cut_out
+from supernet.ranks import rank
 from supernet.space import Subnet, channels
 from supernet.tracking import start_tracking
 
 
 def train(settings: Settings) -> None:
     """Train the supernet."""
-    with stages.working(settings):
-        stages.train_supernet(
-            settings, start_tracking(settings.tracking, settings.folder, "supernet", asdict(settings))
-        )
-    print(f"{settings.folder / 'supernet' / stages.WEIGHTS}: the supernet of all 324 subnets")
+    with stages.working(settings, ranks=True):
+        tracker = None
+        if rank() == 0:
+            tracker = start_tracking(settings.tracking, settings.folder, "supernet", asdict(settings))
+        stages.train_supernet(settings, tracker)
+    if rank() == 0:
+        print(f"{settings.folder / 'supernet' / stages.WEIGHTS}: the supernet of all 324 subnets")
 
 
 def score(settings: Settings) -> None:

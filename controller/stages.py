@@ -44,11 +44,12 @@ from eval.scoring import Prepared, validate
 from eval.tabulate import tabulate
 from supernet.checkpoint import load, weights_hash
 from supernet.data.corpora import build
-from supernet.data.manifest import LISTS, Corpus
+from supernet.data.manifest import LISTS, MANIFEST, Corpus
 from supernet.data.mixtures import FixedMixtures, TrainingMixtures
 from supernet.errors import UserError
 from supernet.files import read_json, write_atomically, write_text
 from supernet.model import AVConvTasNet, Variant, start_as_identity
+from supernet.ranks import local, rank, world
 from supernet.sampling import Single, sampler_for
 from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
@@ -75,13 +76,19 @@ class ValidationScore(NamedTuple):
 
 
 @contextmanager
-def working(settings: Settings) -> Iterator[None]:
-    """Hold the run's folder, since a second process in it would overwrite the first one's files; set the threads."""
+def working(settings: Settings, ranks: bool = False) -> Iterator[None]:
+    """Hold the run's folder, since a second process in it would overwrite the first one's files; set the threads.
+
+    Of several processes that train together, rank 0 holds it. Raises UserError when that is nothing for `ranks`.
+    """
+    if world() > 1 and not ranks:
+        raise UserError(f"torchrun: {world()} processes at once are for `train`; run this command without")
     settings.folder.mkdir(parents=True, exist_ok=True)
-    torch.set_num_threads(settings.threads or os.cpu_count() or 1)
+    torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 1) // local()))
     with (settings.folder / ".lock").open("w") as file:
         try:
-            flock(file, LOCK_EX | LOCK_NB)
+            if rank() == 0:
+                flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
             raise UserError(f"run: {settings.run} is in use by another process; wait for it or choose another --run")
         yield
@@ -89,7 +96,10 @@ def working(settings: Settings) -> Iterator[None]:
 
 def corpus(settings: Settings) -> Corpus:
     """Make the corpus, or finish it, or open it."""
-    return build(settings.data, corpus_folder(settings))
+    folder = corpus_folder(settings)
+    if world() > 1 and not (folder / MANIFEST).is_file():
+        raise UserError(f"{folder}: {world()} processes would make the corpus at once; run `ofa-avse data` first")
+    return build(settings.data, folder)
 
 
 def corpus_folder(settings: Settings) -> Path:

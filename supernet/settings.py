@@ -18,7 +18,7 @@ class TrainingSettings:
     Args:
         steps: optimiser steps in all.
         batches_per_epoch: what is called an epoch: one validation, one line of the log.
-        batch_size: clips in a batch.
+        batch_size: clips in a batch, of all processes together.
         clip_seconds: length of each clip, a multiple of 0.04 s.
         learning_rate: peak rate of AdamW (no weight decay on shared weights); a cosine takes it to a hundredth.
         rate_warmup: steps over which the rate rises to its peak.

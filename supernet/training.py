@@ -3,7 +3,8 @@ and the initial weights. Called by the command line and by controller.finetuning
 
 Every length is counted in optimiser steps. A batch and a sampler's visits are pure functions of (seed, step), and the
 network draws no random numbers, so weights, optimiser moments and the step number are the whole state: a run killed
-at any moment and started again ends with the same weights as one left alone, on the same machine and threads.
+at any moment and started again ends with the same weights as one left alone, on the same machine and threads. Under
+`torchrun` several processes share every batch (`supernet.ranks`): the same training, up to rounding.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from supernet.data.mixtures import Batch
 from supernet.errors import UserError
 from supernet.losses import disagreement, level_error, si_snr
 from supernet.model import AVConvTasNet, Pass
+from supernet.ranks import agree, average_gradients
+from supernet.ranks import fabric as connect
 from supernet.sampling import Sampler, Visit
 from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.sorting import sort_channels
@@ -48,6 +51,9 @@ class Mixtures(Protocol):
 
     def batch(self, step: int) -> Batch: ...
 
+    def share(self, rank: int, world: int) -> Mixtures:
+        """The same, one of `world` equal parts of each batch; asked for when several processes train."""
+
 
 def train(
     network: AVConvTasNet,
@@ -64,6 +70,7 @@ def train(
     With a `folder`, checkpoints go there, and a run that finds one goes on from it; finished weights are kept as
     `weights.safetensors`, and a finished run returns at once. Without, nothing is written. `after_epoch(epoch)` is
     called with 1, 2, … after each epoch. Raises UserError when the folder holds a run of other settings or data.
+    Of several processes, each trains its own copy to the same weights, and rank 0 alone writes and tracks.
     """
     identity = identity_hash(
         {
@@ -74,7 +81,12 @@ def train(
             "initial": weights_hash(network),
         }
     )
-    fabric = Fabric(accelerator="auto", devices=1, precision=_precision(settings))
+    fabric = connect(_precision(settings))
+    first = fabric.is_global_zero
+    tracker = tracker if tracker and first else Silent()
+    if fabric.world_size > 1:
+        mixtures = mixtures.share(fabric.global_rank, fabric.world_size)
+    agree(fabric, "settings, data and initial weights", identity)
     network.to(fabric.device)
     if folder and _finished(folder, identity):
         network.load_state_dict(load(folder / WEIGHTS).state_dict())
@@ -82,6 +94,7 @@ def train(
         return
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)
     start = _resume(folder, network, optimizer, identity) if folder else 0
+    agree(fabric, "checkpoint", start)
     network.train()
     progress = tqdm(
         total=settings.steps,
@@ -90,7 +103,7 @@ def train(
         unit="step",
         mininterval=1,
         leave=folder is not None,
-        disable=parent_process() is not None,  # a worker's bar would be written across that of its parent
+        disable=not first or parent_process() is not None,  # a worker's bar would be written across that of its parent
     )
     smoothed = None
     recipe = settings if isinstance(settings, SupernetSettings) else SupernetSettings()
@@ -102,6 +115,7 @@ def train(
         distillation = recipe.distillation if step >= recipe.distillation_from else 0.0
         optimizer.zero_grad()
         quality = gradients(network, batch, sampler.visits(step), distillation, recipe.distillation_of, fabric.autocast)
+        quality = average_gradients(fabric, network, quality)
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
         if not norm.isfinite():
             raise Diverged(f"learning_rate: training diverged at {settings.learning_rate:g}; lower it")
@@ -111,17 +125,18 @@ def train(
         progress.set_postfix_str(f"SI-SNR {smoothed:.2f} dB", refresh=False)
         done = step + 1
         if done % settings.batches_per_epoch == 0:
-            (tracker or Silent()).log({f"{description}/si_snr": smoothed, f"{description}/step": done})
+            tracker.log({f"{description}/si_snr": smoothed, f"{description}/step": done})
             if after_epoch:
                 network.eval()
                 after_epoch(done // settings.batches_per_epoch)
                 network.train()
-        if folder and (done % settings.checkpoint_every == 0 or done == settings.steps):
+        if folder and first and (done % settings.checkpoint_every == 0 or done == settings.steps):
             _checkpoint(folder, network, optimizer, done, identity)
     progress.close()
     network.eval()
-    if folder:
+    if folder and first:
         save(network, folder / WEIGHTS, training=asdict(settings), run=identity)
+    fabric.barrier()  # what is written is there, whichever rank asks next
 
 
 class _Batches(Dataset):

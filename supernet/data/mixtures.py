@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -96,6 +97,7 @@ class TrainingMixtures:
         seed: int,
     ) -> None:
         self.batch_size, self.lip_dropout, self.seed, self.loaders = batch_size, lip_dropout, seed, settings.loaders
+        self._indices = range(batch_size)  # of the batch, those that are mixed here
         self.frames = whole_frames(clip_seconds, "clip_seconds")
         self._parts = [corpus, *map(Corpus.open, settings.also)]
         self.corpus = corpus.joined(self._parts[1:])
@@ -118,11 +120,22 @@ class TrainingMixtures:
             "reverberation": settings.reverberation,
         }
 
+    def share(self, rank: int, world: int) -> TrainingMixtures:
+        """The part of each batch that falls to one of `world` processes: equal, disjoint, together the whole.
+
+        Raises UserError when the batch cannot be divided so.
+        """
+        if self.batch_size % world:
+            raise UserError(f"batch_size: {self.batch_size} is no multiple of the {world} processes that share it")
+        part, size = copy(self), self.batch_size // world
+        part._indices = range(rank * size, (rank + 1) * size)
+        return part
+
     def batch(self, step: int) -> Batch:
         """The batch of optimiser step `step`; conditions take turns, so that each has an equal share."""
         conditions = self._drawing.conditions
         examples, lips, present = [], [], []
-        for index in range(self.batch_size):
+        for index in self._indices:
             generator = np.random.default_rng((self.seed, step, index))
             condition = conditions[(step * self.batch_size + index) % len(conditions)]
             example = realise(self.corpus, self._drawing.spec(condition, generator))
