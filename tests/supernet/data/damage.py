@@ -52,9 +52,11 @@ def pipe(good: Path, bad: Path, generator: np.random.Generator) -> None:
     os.mkfifo(bad)
 
 
-def unreadable(good: Path, bad: Path, generator: np.random.Generator) -> None:
+def locked(good: Path, bad: Path, generator: np.random.Generator) -> None:
     bad.write_bytes(good.read_bytes())
     bad.chmod(0)
+    if os.access(bad, os.R_OK):  # root may read everything
+        bad.unlink()
 
 
 def renamed(other: str) -> Damage:
@@ -119,7 +121,7 @@ def video(pictures: Callable[[int], np.ndarray] | None, frames: int, seconds: fl
 def kinds(face: Callable[[int], np.ndarray]) -> list[tuple[str, str, Damage, str]]:
     """(name, suffix, damage, reason): suffixes of videos go among the talkers, the others among noise."""
     unreadable_video = "cannot be read as video or audio"
-    listed = [
+    return [
         ("cut", ".mp4", cut, unreadable_video),
         ("cut", ".mkv", cut, "breaks off|cannot be|no (audio|video) track|no sound|no picture|of sound and|claims"),
         ("cut", ".wav", cut, "cut short|cannot be read"),
@@ -153,7 +155,6 @@ def kinds(face: Callable[[int], np.ndarray]) -> list[tuple[str, str, Damage, str
         ("dangling", ".wav", dangling, "is a link to nothing"),
         ("pipe", ".mp4", pipe, "is no regular file"),
         ("pipe", ".wav", pipe, "is no regular file"),
+        ("locked", ".mp4", locked, "may not be read"),
+        ("locked", ".wav", locked, "may not be read"),
     ]
-    if os.geteuid():  # root may read everything
-        listed += [("locked", suffix, unreadable, "may not be read") for suffix in (".mp4", ".wav")]
-    return listed
