@@ -36,7 +36,7 @@ def prepare(settings: Settings) -> None:
     with stages.working(settings):
         folder, recordings = stages.corpus_folder(settings), _recordings(settings)
         corpora.claim(folder, settings.data)
-        clips, rejected = preparing.convert(recordings, folder, settings.data.workers)
+        clips, rejected = preparing.convert(recordings, folder, settings.data)
     print(f"{folder}: {len(clips)} recordings are prepared, {len(rejected)} cannot be used")
 
 

@@ -54,12 +54,14 @@ def prepare(folder: Path | str, settings: DataSettings) -> list[Clip]:
     """
     found = recordings(settings)
     _check([recording.clip for recording in found], settings)
-    clips, _ = convert(found, Path(folder), settings.workers)
+    clips, _ = convert(found, Path(folder), settings)
     _check(clips, settings)
     return assign(clips, settings)
 
 
-def convert(found: Sequence[Recording], folder: Path, workers: int) -> tuple[list[Clip], list[tuple[Path, str]]]:
+def convert(
+    found: Sequence[Recording], folder: Path, settings: DataSettings
+) -> tuple[list[Clip], list[tuple[Path, str]]]:
     """The usable clips, and (path, reason) of the others, which are printed and listed in `folder/rejected.tsv`.
 
     What is there already is not converted again. A talker's clip is as long as both its sound and its pictures;
@@ -74,7 +76,7 @@ def convert(found: Sequence[Recording], folder: Path, workers: int) -> tuple[lis
         else:
             tasks.append((recording, folder))
     clips = []
-    for (recording, _), outcome in zip(tasks, outcomes(_convert, tasks, workers, TIME_LIMIT, "recordings")):
+    for (recording, _), outcome in zip(tasks, outcomes(_convert, tasks, settings.workers, TIME_LIMIT, "recordings")):
         if outcome.problem:
             rejected.append((recording.sound, outcome.problem.removeprefix(f"{recording.sound}: ")))
         else:

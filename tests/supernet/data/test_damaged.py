@@ -72,7 +72,7 @@ def damaged(tmp_path_factory) -> Damaged:
 
 
 def test_bad_files_are_listed_with_their_reason_and_good_ones_are_used(damaged, tmp_path, capfd):
-    clips, rejected = preparing.convert(damaged.recordings, tmp_path, workers=2)
+    clips, rejected = preparing.convert(damaged.recordings, tmp_path, DataSettings(workers=2))
     refused = dict(rejected)
     assert {clip.id for clip in clips} == damaged.good
     assert set(refused) == set(damaged.reasons)
