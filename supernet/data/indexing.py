@@ -109,12 +109,14 @@ def summary(rows: Iterable[Row]) -> str:
 
 
 def probe(path: Path, sound: bool, pictures: bool) -> Tracks:
-    """What a file promises by its headers, nothing decoded.
+    """What a file promises by its headers, nothing decoded; where neither is wanted, whether it can be read at all.
 
     Raises UserError, which begins with the path, when the file cannot be what is wanted of it: absent, unreadable,
     empty, of no known format, without a track, cut short, or of an impossible length or rate.
     """
     _readable(path)
+    if not (sound or pictures):
+        return Tracks()
     by_soundfile = path.suffix.lower() in AUDIO_SUFFIXES and not pictures
     tracks = _probe_sound(path) if by_soundfile else _probe_container(path, sound, pictures)
     if sound:
@@ -128,10 +130,11 @@ def lacks(promised: float, seconds: float) -> bool:
 
 
 def _files(recording: Recording) -> list[tuple[Recording, Path, bool, bool]]:
-    """The files of a recording, with whether sound and pictures are wanted of each."""
+    """The files of a recording, with whether sound and pictures are wanted of each; of an array of lips neither."""
+    further = [(recording, recording.lips, False, False)] if recording.lips else []
     if recording.video is None or recording.video == recording.sound:
-        return [(recording, recording.sound, True, recording.video is not None)]
-    return [(recording, recording.sound, True, False), (recording, recording.video, False, True)]
+        return [(recording, recording.sound, True, recording.video is not None), *further]
+    return [(recording, recording.sound, True, False), (recording, recording.video, False, True), *further]
 
 
 def _draft(recording: Recording, path: Path, sound: bool, pictures: bool) -> Row:

@@ -6,6 +6,8 @@ Written by `supernet.data.corpora`, read by `supernet.data.mixtures` and by whoe
     audio/<id>.wav     16 kHz mono 16-bit
     lips/<id>.npy      uint8 (frames, 96, 96)
     lists/<name>.jsonl one MixtureSpec a line
+    scenes.jsonl       one Scene a line, where the recordings came with mixtures of their own
+    rooms/<split>/     impulse responses, where they were given (`supernet.data.rooms`)
 
 or, packed by `supernet.data.shards`, with shards/*.tar and shards.jsonl in place of audio/ and lips/.
 """
@@ -20,7 +22,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy.io import wavfile
@@ -29,29 +31,43 @@ from supernet.errors import UserError
 from supernet.files import write_atomically, write_text
 from supernet.timing import SAMPLE_RATE
 
-Role = Literal["talker", "speech", "noise"]
+Role = Literal["talker", "speech", "noise", "mixture"]
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 MANIFEST = "manifest.jsonl"
 LISTS = "lists"
 SHARDS = "shards.jsonl"
+SCENES = "scenes.jsonl"
+ROOMS = "rooms"
 OPEN_FILES = 8192  # memory maps kept: far below the kernel's 65,530 a process; a shard is a single one
 
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording. `talker` has audio and lips, `speech` audio only, `noise` has a category and no speaker."""
+    """One recording. `talker` has audio and lips, `speech` audio only, `noise` has a category and no speaker; `mixture`
+    is a recorded mixture, aligned with the talker's clip that is heard in it and as long."""
 
     id: str
     role: Role
     split: Split
-    speaker: str  # "" for noise
-    category: str  # kind of noise, "" otherwise
+    speaker: str  # "" for noise; the target's for a mixture
+    category: str  # kind of noise or of masker, "" otherwise
     audio: str  # path below the corpus folder
     lips: str  # path below the corpus folder, "" without lips
     samples: int  # at 16 kHz
     frames: int  # whole video frames, at 25 fps
     source: str  # where it came from: a file, or the settings of a synthetic voice
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A mixture that was recorded, or made by others, with its target alone beside it."""
+
+    target: str  # clip id
+    mixture: str  # clip id
+    snr_db: float | None  # as its makers noted it, None where they did not
+    kind: str  # what the masker is, in the makers' words
 
 
 class Member(NamedTuple):
@@ -67,13 +83,38 @@ class Corpus:
     """Clips in a folder. Audio and lips are memory-mapped: reading an excerpt costs its own bytes only.
 
     Args:
+        scenes: mixtures as given; those that the folder lists when not given.
         packed: where arrays lie in shards, by what `Clip.audio` and `Clip.lips` say; others are files.
     """
 
-    def __init__(self, folder: Path | str, clips: Iterable[Clip], packed: Mapping[str, Member] | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        clips: Iterable[Clip],
+        scenes: Iterable[Scene] | None = None,
+        packed: Mapping[str, Member] | None = None,
+    ) -> None:
         self.folder = Path(folder)
         self.clips = tuple(clips)
+        self._scenes = scenes
         self.packed = packed or {}
+
+    @cached_property
+    def scenes(self) -> tuple[Scene, ...]:
+        """The mixtures as given, none for most corpora. Raises UserError for a line that is no scene of its clips."""
+        if self._scenes is not None:
+            return tuple(self._scenes)
+        path, scenes = self.folder / SCENES, []
+        lines = path.read_text().splitlines() if path.is_file() else []
+        for number, line in enumerate(lines, start=1):
+            try:
+                scene = Scene(**json.loads(line))
+                for clip_id in (scene.target, scene.mixture):
+                    self._by_id[clip_id]
+            except (ValueError, TypeError, KeyError) as error:
+                raise UserError(f"{path}: line {number} is no scene ({error}); delete the folder and prepare it again")
+            scenes.append(scene)
+        return tuple(scenes)
 
     @classmethod
     def open(cls, folder: Path | str) -> Corpus:
@@ -89,7 +130,7 @@ class Corpus:
                 raise UserError(f"{path}: line {number} is no clip ({error}); delete the folder and prepare it again")
         if not clips:
             raise UserError(f"{path}: holds no clip; delete the folder and prepare it again")
-        return cls(folder, clips, _read_shards(path.with_name(SHARDS)))
+        return cls(folder, clips, packed=_read_shards(path.with_name(SHARDS)))
 
     @classmethod
     def write(cls, folder: Path | str, clips: Iterable[Clip]) -> Corpus:
@@ -105,14 +146,19 @@ class Corpus:
         folders = [corpus.folder.resolve() for corpus in (self, *others)]
         if len(set(folders)) < len(folders):
             raise UserError("data.also: names a corpus twice, or the run's own; name each once")
-        clips, packed = list(self.clips), dict(self.packed)
+        clips, scenes, packed = list(self.clips), list(self.scenes), dict(self.packed)
         for number, (folder, other) in enumerate(zip(folders[1:], others), start=1):
+            for scene in other.scenes:
+                if other.clip(scene.target).split == "train":
+                    scenes.append(
+                        replace(scene, target=f"{number}:{scene.target}", mixture=f"{number}:{scene.mixture}")
+                    )
             for clip in other.select(split="train"):
                 names = {"id": f"{number}:{clip.id}", "speaker": clip.speaker and f"{number}:{clip.speaker}"}
                 places = {"audio": str(folder / clip.audio), "lips": clip.lips and str(folder / clip.lips)}
                 clips.append(replace(clip, **names, **places))
             packed |= {str(folder / name): member for name, member in other.packed.items()}
-        return Corpus(self.folder, clips, packed)
+        return Corpus(self.folder, clips, scenes, packed)
 
     @cached_property
     def _by_id(self) -> dict[str, Clip]:
@@ -149,9 +195,12 @@ class Corpus:
 
     @property
     def hash(self) -> str:
-        """sha256 over the manifest and all lists: what an evaluation on this corpus depends on."""
+        """sha256 over the manifest, all lists and, where there are any, scenes and impulse responses: what an
+        evaluation on this corpus depends on."""
         digest = hashlib.sha256((self.folder / MANIFEST).read_bytes())
-        for path in sorted((self.folder / LISTS).glob("*.jsonl")):
+        further = [path for path in [self.folder / SCENES] if path.is_file()]
+        further += sorted((self.folder / ROOMS).rglob("*.wav"))
+        for path in sorted((self.folder / LISTS).glob("*.jsonl")) + further:
             digest.update(path.name.encode())
             digest.update(path.read_bytes())
         return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,9 @@ from scipy.io import wavfile
 
 from supernet.data.manifest import Clip, Corpus
 from supernet.data.settings import DataSettings
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `layouts`
+from layouts import Drawn  # noqa: E402
 
 FRAMES = 50
 SAMPLES = FRAMES * 640
@@ -122,6 +126,12 @@ def write_video() -> Callable[..., Path]:
 @pytest.fixture
 def face() -> Callable[[int], np.ndarray]:
     return draw_face
+
+
+@pytest.fixture(scope="session")
+def media() -> Drawn:
+    """Makes what the miniatures of `layouts` hold."""
+    return Drawn(draw_face, encode_video, voice)
 
 
 @pytest.fixture(scope="session")

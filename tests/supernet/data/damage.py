@@ -144,7 +144,7 @@ def kinds(face: Callable[[int], np.ndarray]) -> list[tuple[str, str, Damage, str
         ("mute", ".mp4", video(face, 10, 0), "has no audio track"),
         ("blind", ".mp4", video(None, 0, 0.4), "has no video track"),
         ("faceless", ".mp4", video(lighter, 10, 0.4), "no frontal face"),
-        ("unequal", ".mp4", video(face, 10, 1.2), "1.20 s of sound and 0.40 s of pictures"),
+        ("unequal", ".mp4", video(face, 10, 1.2), "its pictures last 0.4 s and the sound 1.2 s"),
         ("hours", ".wav", header(ten_hours_of_wav), "cut short"),
         ("days", ".flac", header(days_of_flac), "claims .* hours of sound"),
         ("rate", ".wav", header(wav_rate), "sampling rate"),
