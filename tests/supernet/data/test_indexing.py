@@ -51,9 +51,9 @@ def files(tmp_path, write_video) -> list[Recording]:
     )
     return [
         Recording(draft("talker", "a", both, "anna"), both, both),
-        Recording(draft("talker", "b", sound, "bert"), sound, silent, split="val"),
-        Recording(draft("speech", "c", speech, "carl"), speech, split="train"),
-        Recording(draft("speech", "d", empty, "dora"), empty, split="train"),
+        Recording(draft("talker", "b", sound, "bert"), sound, silent, splits=("val",)),
+        Recording(draft("speech", "c", speech, "carl"), speech, splits=("train",)),
+        Recording(draft("speech", "d", empty, "dora"), empty, splits=("train",)),
     ]
 
 
