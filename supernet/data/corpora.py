@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from supernet.data import preparing, rooms, synthetic
+from supernet.data import lips, preparing, rooms, synthetic
 from supernet.data.drawing import Drawing
 from supernet.data.manifest import LISTS, MANIFEST, SCENES, Clip, Corpus, Split, write_lines
 from supernet.data.settings import DEGRADING, MIXING, DataSettings, whole_frames
@@ -20,7 +20,10 @@ SETTINGS = "settings.json"
 TRAINING_ONLY = ("also", "speech_targets", "balance", "loaders", *DEGRADING)
 UNUSED = {  # settings that do not change what a corpus holds
     "grid": ("folder", "workers", "synthetic", *TRAINING_ONLY),
-    "synthetic": ("folder", "workers", "root", "speech", "noise", "noise_corpus", *TRAINING_ONLY),
+    "synthetic": (
+        *("folder", "workers", "root", "speech", "noise", "noise_corpus", "lip_region", "landmark_model"),
+        *TRAINING_ONLY,
+    ),
 }
 GRID_ONLY = ("test_speaker", "test_clips", "val_clips", "held_out_speakers", "other_items")
 ELSEWHERE = (*UNUSED["grid"], *GRID_ONLY)
@@ -78,6 +81,8 @@ def claim(folder: Path, settings: DataSettings) -> None:
     wanted.get("synthetic", {}).pop("workers", None)
     if settings.corpus == "synthetic":
         wanted["generator"] = synthetic.GENERATOR
+    else:
+        wanted["lip_finder"] = lips.FINDER
     path = folder / SETTINGS
     if not (path.is_file() and (any(folder.glob("audio/*")) or (folder / MANIFEST).is_file())):
         write_text(path, json.dumps(wanted, indent=2) + "\n")

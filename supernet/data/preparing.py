@@ -19,7 +19,7 @@ from tqdm import tqdm
 from supernet.data.drawing import CONDITIONS
 from supernet.data.indexing import lacks, probe
 from supernet.data.lip_arrays import read_lip_array
-from supernet.data.lips import lip_regions
+from supernet.data.lips import check_rule, lip_regions
 from supernet.data.manifest import SPLITS, Clip, save_audio, save_lips
 from supernet.data.media import read_audio
 from supernet.data.pooled import outcomes
@@ -122,15 +122,16 @@ def convert(
     a recording is refused when a track ends before its header says (`indexing.lacks`), or when one of the two is
     longer than the other by more than a tenth.
     """
+    check_rule(settings.lip_region, settings.landmark_model)
     rejected, used, tasks = [], {}, []
     for recording in found:
         twin = used.setdefault(_identity(recording), recording.sound)
         if twin != recording.sound:
             rejected.append((recording.sound, f"the same recording as {twin}"))
         else:
-            tasks.append((recording, folder))
+            tasks.append((recording, folder, settings))
     clips = []
-    for (recording, _), outcome in zip(tasks, outcomes(_convert, tasks, settings.workers, TIME_LIMIT, "recordings")):
+    for (recording, *_), outcome in zip(tasks, outcomes(_convert, tasks, settings.workers, TIME_LIMIT, "recordings")):
         if outcome.problem:
             rejected.append((recording.sound, outcome.problem.removeprefix(f"{recording.sound}: ")))
         else:
@@ -145,14 +146,14 @@ def _identity(recording: Recording) -> str:
     return grid.identity(recording.clip) if recording.clip.role == "talker" else recording.clip.id
 
 
-def _convert(recording: Recording, folder: Path) -> Clip:
+def _convert(recording: Recording, folder: Path, settings: DataSettings) -> Clip:
     """Write audio and lips of one file, unless they are there. The audio is written last: it marks a finished clip."""
     draft = recording.clip
     if (folder / draft.audio).is_file():
         samples = len(wavfile.read(folder / draft.audio, mmap=True)[1])
         return replace(draft, samples=samples, frames=samples // SAMPLES_PER_FRAME)
     try:
-        wave, lips = _decode(recording)
+        wave, lips = _decode(recording, settings)
     except (av.FFmpegError, cv2.error, RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
         # what decoders raise on what nobody expected of a file; an error of writing, below, ends the whole
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
@@ -163,7 +164,7 @@ def _convert(recording: Recording, folder: Path) -> Clip:
     return replace(draft, samples=len(wave), frames=len(wave) // SAMPLES_PER_FRAME)
 
 
-def _decode(recording: Recording) -> tuple[np.ndarray, np.ndarray | None]:
+def _decode(recording: Recording, settings: DataSettings) -> tuple[np.ndarray, np.ndarray | None]:
     """Sound, float32 (samples,), and lip regions, uint8 (frames, 96, 96), of equal length; None without video.
 
     Raises UserError that begins with a path.
@@ -186,7 +187,7 @@ def _decode(recording: Recording) -> tuple[np.ndarray, np.ndarray | None]:
         lips = read_lip_array(recording.lips, recording.lip_rate)
     else:
         pictured, drift = path, UNEQUAL_SECONDS
-        lips = lip_regions(video)
+        lips = lip_regions(video, settings.lip_region, settings.landmark_model)
         _keeps(video, "pictures", promised_pictures.picture_seconds, len(lips) / FRAME_RATE)
     seconds, pictures = len(wave) / SAMPLE_RATE, len(lips) / FRAME_RATE
     if abs(seconds - pictures) > max(drift, UNEQUAL * max(seconds, pictures)):

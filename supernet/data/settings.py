@@ -53,6 +53,9 @@ class DataSettings:
             `folders` need it, unless the noise corpus brings speech; elsewhere the corpus has talkers enough.
         noise: folder of noise recordings, or the noise corpus. Only AVSEC brings noise of its own.
         noise_corpus: how `noise` is laid out: any `folder`, `wham`, or `cec2` with noise, music and speech.
+        lip_region: how the mouth is found in videos: `detect` looks for the talker's face, `face_track` takes the
+            middle of videos that follow a face already, as in LRS3 and AVSEC, `landmarks` asks MediaPipe.
+        landmark_model: file of MediaPipe's face landmarker (.task); for `landmarks`.
         seed: decides splits, lists and training mixtures.
         snr_min: lowest signal-to-noise ratio, dB.
         snr_max: highest signal-to-noise ratio, dB.
@@ -97,6 +100,8 @@ class DataSettings:
     speech: str | None = None
     noise: str | None = None
     noise_corpus: Literal["folder", "wham", "cec2"] = "folder"
+    lip_region: Literal["detect", "face_track", "landmarks"] = "detect"
+    landmark_model: str | None = None
     seed: int = 0
     snr_min: float = -5.0
     snr_max: float = 5.0
@@ -139,6 +144,8 @@ class DataSettings:
         for name in ("seed", "test_clips", "val_clips", "held_out_speakers", "other_items", "loaders"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name}: must not be negative, but is {getattr(self, name)}")
+        if self.lip_region == "landmarks" and self.landmark_model is None:
+            raise UserError("data.landmark_model: not given; name MediaPipe's file, or use data.lip_region: detect")
         whole_frames(self.list_seconds, "data.list_seconds")
         _check_range("interferers", self.interferers, 1, 3)
         _check_range("babble", self.babble, 1, 100)

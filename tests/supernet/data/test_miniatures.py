@@ -13,7 +13,7 @@ import pytest
 from eval.evaluation import evaluate
 from supernet import AVConvTasNet, SearchSpace
 from supernet.checkpoint import weights_hash
-from supernet.data import preparing
+from supernet.data import pooled
 from supernet.data.corpora import build
 from supernet.data.drawing import CONDITIONS
 from supernet.data.lip_arrays import read_lip_array
@@ -54,7 +54,7 @@ class Here:
 @pytest.fixture(scope="module", autouse=True)
 def no_processes():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparing, "ProcessPool", Here)
+        patch.setattr(pooled, "ProcessPool", Here)
         yield
 
 
