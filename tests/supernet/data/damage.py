@@ -143,7 +143,7 @@ def kinds(face: Callable[[int], np.ndarray]) -> list[tuple[str, str, Damage, str
         ("unscaled", ".wav", sound(lambda wave, _: 32_768 * wave), "full scale is 1"),
         ("mute", ".mp4", video(face, 10, 0), "has no audio track"),
         ("blind", ".mp4", video(None, 0, 0.4), "has no video track"),
-        ("faceless", ".mp4", video(lighter, 10, 0.4), "no frontal face"),
+        ("faceless", ".mp4", video(lighter, 10, 0.4), "no (frontal )?face found"),
         ("unequal", ".mp4", video(face, 10, 1.2), "1.20 s of sound and 0.40 s of pictures"),
         ("hours", ".wav", header(ten_hours_of_wav), "cut short"),
         ("days", ".flac", header(days_of_flac), "claims .* hours of sound"),
