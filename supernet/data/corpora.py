@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from supernet.data import preparing, synthetic
+from supernet.data import lips, preparing, synthetic
 from supernet.data.drawing import Drawing
 from supernet.data.manifest import LISTS, MANIFEST, Clip, Corpus, Split, write_lines
 from supernet.data.settings import DataSettings, whole_frames
@@ -20,7 +20,7 @@ SETTINGS = "settings.json"
 TRAINING_ONLY = ("also", "speech_targets", "balance", "loaders")
 UNUSED = {  # settings that do not change what a corpus holds
     "grid": ("folder", "workers", "synthetic", *TRAINING_ONLY),
-    "synthetic": ("folder", "workers", "root", "speech", "noise", *TRAINING_ONLY),
+    "synthetic": ("folder", "workers", "root", "speech", "noise", "lip_region", "landmark_model", *TRAINING_ONLY),
 }
 STREAMS = {"val": 1, "test": 2, "test_other": 3}  # of random numbers, one a list
 
@@ -68,6 +68,8 @@ def _claim(folder: Path, settings: DataSettings) -> None:
     wanted.get("synthetic", {}).pop("workers", None)
     if settings.corpus == "synthetic":
         wanted["generator"] = synthetic.GENERATOR
+    else:
+        wanted["lip_finder"] = lips.FINDER
     path = folder / SETTINGS
     if not (path.is_file() and any(folder.glob("audio/*"))):
         write_text(path, json.dumps(wanted, indent=2) + "\n")

@@ -47,7 +47,8 @@ def read_frames(path: Path | str) -> Iterator[np.ndarray]:
 
     Frame n is the picture on the screen at (n + 0.5) / 25 s by the file's own time stamps, so that 24, 29.97, 30
     and 50 frames a second keep pace with the sound. Time starts with the sound, or with the first picture of a
-    silent film; a picture that comes late stands from the beginning.
+    silent film; a picture that comes late stands from the beginning. Pictures stand upright, as players show them:
+    a telephone films on its side and notes that in the file.
 
     Raises UserError when the file is missing, is no video, has no video track, or breaks off.
     """
@@ -66,12 +67,17 @@ def read_frames(path: Path | str) -> Iterator[np.ndarray]:
             while shown is not None and origin + _middle(index) < start:
                 yield shown
                 index += 1
-            shown, end = grey.reformat(frame, format="gray").to_ndarray(), start + _duration(frame, stream)
+            shown, end = _upright(grey.reformat(frame, format="gray"), frame), start + _duration(frame, stream)
         if shown is None:
             raise UserError(f"{path}: its video track holds no picture; replace the file")
         while origin + _middle(index) < end:
             yield shown
             index += 1
+
+
+def _upright(picture: av.VideoFrame, frame: av.VideoFrame) -> np.ndarray:
+    """`picture` turned as the decoded `frame` asks for, uint8 (height, width)."""
+    return np.ascontiguousarray(np.rot90(picture.to_ndarray(), round(frame.rotation / 90)))
 
 
 def _middle(index: int) -> Fraction:

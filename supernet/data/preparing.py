@@ -19,7 +19,7 @@ from pebble import ProcessExpired, ProcessPool
 from scipy.io import wavfile
 from tqdm import tqdm
 
-from supernet.data.lips import lip_regions
+from supernet.data.lips import check_rule, lip_regions
 from supernet.data.manifest import Clip, save_audio, save_lips
 from supernet.data.media import read_audio
 from supernet.data.readers import Reader, Recording, existing, folders, grid
@@ -50,26 +50,30 @@ def prepare(folder: Path | str, settings: DataSettings) -> list[Clip]:
     test speaker has too few clips.
     """
     folder = Path(folder)
+    check_rule(settings.lip_region, settings.landmark_model)
     found = recordings(settings)
     _check([recording.clip for recording in found], settings)
-    clips, rejected = _convert_all(found, folder, settings.workers)
+    clips, rejected = _convert_all(found, folder, settings)
     _report(rejected, len(found), folder)
     _check(clips, settings)
     return assign(clips, settings)
 
 
-def _convert_all(found: Sequence[Recording], folder: Path, workers: int) -> tuple[list[Clip], list[tuple[Path, str]]]:
+def _convert_all(
+    found: Sequence[Recording], folder: Path, settings: DataSettings
+) -> tuple[list[Clip], list[tuple[Path, str]]]:
     """The usable clips, and (path, reason) of the others."""
     clips, rejected, used = [], [], {}
     context = multiprocessing.get_context("spawn")  # forked decoders can hang on locks of their parent's threads
-    with ProcessPool(max_workers=workers, context=context, initializer=_one_thread) as pool:
+    with ProcessPool(max_workers=settings.workers, context=context, initializer=_one_thread) as pool:
         futures = []
         for recording in found:
             twin = used.setdefault(_identity(recording), recording.sound)
             if twin != recording.sound:
                 rejected.append((recording.sound, f"the same recording as {twin}"))
                 continue
-            futures.append((recording.sound, pool.schedule(_convert, args=(recording, folder), timeout=TIME_LIMIT)))
+            task = pool.schedule(_convert, args=(recording, folder, settings), timeout=TIME_LIMIT)
+            futures.append((recording.sound, task))
         for path, future in tqdm(futures, desc="recordings", unit="file", mininterval=1):
             try:
                 clips.append(future.result())
@@ -92,7 +96,7 @@ def _one_thread() -> None:
     cv2.setNumThreads(1)
 
 
-def _convert(recording: Recording, folder: Path) -> Clip:
+def _convert(recording: Recording, folder: Path, settings: DataSettings) -> Clip:
     """Write audio and lips of one file, unless they are there. The audio is written last: it marks a finished clip."""
     draft, path = recording.clip, recording.sound
     if (folder / draft.audio).is_file():
@@ -102,7 +106,7 @@ def _convert(recording: Recording, folder: Path) -> Clip:
     if not wave.any():
         raise UserError(f"{path}: is silent from beginning to end; replace the file")
     if recording.video:
-        lips = lip_regions(recording.video)
+        lips = lip_regions(recording.video, settings.lip_region, settings.landmark_model)
         frames = min(len(lips), len(wave) // SAMPLES_PER_FRAME)
         if not frames:
             raise UserError(f"{path}: is shorter than one video frame; replace the file")

@@ -24,6 +24,9 @@ class DataSettings:
         root: videos of talkers, `root/<speaker>/*.mp4` (or .mpg, .avi); for `grid`.
         speech: folder of speech recordings for babble and competing talkers; for `grid`.
         noise: folder of noise recordings; for `grid`.
+        lip_region: how the mouth is found in videos: `detect` looks for the talker's face, `face_track` takes the
+            middle of videos that follow a face already, as in LRS3 and AVSEC, `landmarks` asks MediaPipe.
+        landmark_model: file of MediaPipe's face landmarker (.task); for `landmarks`.
         seed: decides splits, lists and training mixtures.
         snr_min: lowest signal-to-noise ratio, dB.
         snr_max: highest signal-to-noise ratio, dB.
@@ -49,6 +52,8 @@ class DataSettings:
     root: str | None = None
     speech: str | None = None
     noise: str | None = None
+    lip_region: Literal["detect", "face_track", "landmarks"] = "detect"
+    landmark_model: str | None = None
     seed: int = 0
     snr_min: float = -5.0
     snr_max: float = 5.0
@@ -81,6 +86,8 @@ class DataSettings:
         for name in ("seed", "test_clips", "val_clips", "held_out_speakers", "other_items", "loaders"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name}: must not be negative, but is {getattr(self, name)}")
+        if self.lip_region == "landmarks" and self.landmark_model is None:
+            raise UserError("data.landmark_model: not given; name MediaPipe's file, or use data.lip_region: detect")
         whole_frames(self.list_seconds, "data.list_seconds")
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
@@ -16,8 +17,8 @@ import soundfile
 from av.stream import Disposition
 from tqdm import tqdm
 
-from supernet.data.lips import REGION, crop, find_mouth
-from supernet.data.media import AUDIO_SUFFIXES, read_frames
+from supernet.data.lips import REGION, NoTalkerError, iterate_lip_regions
+from supernet.data.media import AUDIO_SUFFIXES
 from supernet.errors import UserError
 from supernet.lip_shape import PIXELS
 from supernet.timing import SAMPLE_RATE
@@ -75,17 +76,16 @@ def audio_blocks(path: Path) -> Iterator[np.ndarray]:
 def lip_frames(path: Path) -> Iterator[np.ndarray]:
     """The talker's lips, uint8 (88, 88) each, 25 a second. The video is read twice, and never held whole.
 
-    Raises UserError when the file has no video, or when no face is found in it.
+    Raises UserError when the file has no video, or when the talker's face is not found in it.
     """
-    mouth = find_mouth(tqdm(read_frames(path), desc=f"find the mouth in {path.name}", unit=" frames", mininterval=1))
-    if mouth is None:
-        raise UserError(
-            f"{path}: no face found in the video; give one that shows the talker with --lips VIDEO, or use --no_lips "
-            "to enhance from the sound alone"
-        )
+    watch = partial(tqdm, desc=f"find the mouth in {path.name}", unit=" frames", mininterval=1)
+    try:
+        regions = iterate_lip_regions(path, watch=watch)
+    except NoTalkerError as error:
+        raise UserError(f"{error} with --lips VIDEO, or use --no_lips to enhance from the sound alone") from error
     margin = (REGION - PIXELS) // 2
     inner = slice(margin, margin + PIXELS)
-    return (crop(frame, mouth)[inner, inner] for frame in read_frames(path))
+    return (region[inner, inner] for region in regions)
 
 
 def _sound_file_blocks(path: Path) -> Iterator[tuple[np.ndarray, int]]:
