@@ -1,6 +1,7 @@
 """A corpus of real recordings is built once, goes on after a stop, and answers bad input with its reason."""
 
 import dataclasses
+import json
 import os
 import shutil
 from collections import Counter
@@ -37,7 +38,7 @@ def test_lists_test_the_test_speaker_and_the_speakers_held_out(built):
 
 def test_bad_files_are_listed_with_their_reason(built):
     table = (built.folder / "rejected.tsv").read_text()
-    reasons = {"corrupt.mp4": "cannot be read", "faceless.mp4": "no frontal face", "silent.wav": "is silent"}
+    reasons = {"corrupt.mp4": "cannot be read", "faceless.mp4": "no face found", "silent.wav": "is silent"}
     for name, reason in reasons.items():
         assert any(name in row and reason in row for row in table.splitlines())
     assert len(table.splitlines()) == 4
@@ -68,6 +69,17 @@ def test_a_stopped_build_goes_on_and_ends_the_same(built, real_settings, tmp_pat
 def test_other_settings_need_another_folder(built, real_settings):
     with pytest.raises(UserError, match="other settings \\(data.snr_min\\); use another folder or delete it"):
         build(dataclasses.replace(real_settings, snr_min=-3.0), built.folder)
+
+
+def test_lips_found_otherwise_need_another_folder(built, real_settings, tmp_path):
+    with pytest.raises(UserError, match="other settings \\(data.lip_region\\)"):
+        build(dataclasses.replace(real_settings, lip_region="face_track"), built.folder)
+    shutil.copytree(built.folder, tmp_path / "old")
+    old = json.loads((tmp_path / "old/settings.json").read_text())
+    del old["lip_region"], old["landmark_model"], old["lip_finder"]  # as before there were rules
+    (tmp_path / "old/settings.json").write_text(json.dumps(old))
+    with pytest.raises(UserError, match="other settings \\(data.lip_finder, data.lip_region\\)"):
+        build(real_settings, tmp_path / "old")
 
 
 def test_settings_of_the_other_kind_of_corpus_do_not_matter(built, real_settings):

@@ -1,7 +1,10 @@
 """Any audio or video lands on the 16 kHz, 25 frames-a-second grid, or is refused with its reason."""
 
+import struct
 from fractions import Fraction
+from pathlib import Path
 
+import av
 import numpy as np
 import pytest
 import soundfile
@@ -84,3 +87,77 @@ def test_pictures_that_start_late_stay_in_step_with_the_sound(tmp_path, write_vi
     pictures = [round((float(picture.mean()) - 20) / 2) for picture in read_frames(path)]
     assert len(pictures) == 35
     assert pictures == [0] * 10 + list(range(25))
+
+
+FLASHES = (0.5, 1.3, 2.1, 2.9)  # s, each 0.2 s long
+STARTS = {"together": (0, 0), "picture late": (0.3, 0), "sound late": (0, 0.3), "both late": (1, 0.7)}  # s
+
+
+def flash_and_click(path: Path, rate: Fraction, codecs: tuple[str, str], starts: tuple[float, float]) -> Path:
+    """A light that goes on and off in 4 s of film with 44.1 kHz sound, and a tone while it is on, from the time at
+    which the first lit picture is shown. `starts`: of pictures and sound, in seconds of the container's clock."""
+    with av.open(str(path), "w") as container:
+        pictures = container.add_stream(codecs[0], rate=rate)
+        pictures.width, pictures.height, pictures.pix_fmt = 64, 48, "yuv420p"
+        pictures.codec_context.time_base = 1 / rate
+        sound = container.add_stream(codecs[1], rate=44_100, layout="mono")
+        first, origin = round(Fraction(starts[0]) * rate), Fraction(min(starts))
+        packets, tone_at = [], {}
+        for index in range(int(4 * rate)):
+            shown = (first + index) / rate
+            flash = next((f for f in FLASHES if f <= shown - origin < f + 0.2), None)
+            tone_at.setdefault(flash, shown)
+            grey = np.full((48, 64), 20 if flash is None else 235, np.uint8)
+            picture = av.VideoFrame.from_ndarray(grey, format="gray").reformat(format="yuv420p")
+            picture.pts, picture.time_base = first + index, 1 / rate
+            packets += pictures.encode(picture)
+        packets += pictures.encode(None)
+        wave = np.zeros(4 * 44_100, np.float32)
+        for flash in FLASHES:
+            begin = round((tone_at[flash] - Fraction(starts[1])) * 44_100)
+            wave[max(0, begin) : begin + 8820] = tone(44_100, hertz=4000)[: begin + 8820 - max(0, begin)]
+        block = av.AudioFrame.from_ndarray(wave[None], format="flt", layout="mono")
+        block.sample_rate, block.pts, block.time_base = 44_100, round(starts[1] * 44_100), Fraction(1, 44_100)
+        form = av.AudioResampler(format=sound.codec_context.format, frame_size=sound.codec_context.frame_size)
+        for piece in form.resample(block) + form.resample(None):
+            packets += sound.encode(piece)
+        packets += sound.encode(None)
+        for packet in sorted((p for p in packets if p.dts is not None), key=lambda p: p.dts * p.time_base):
+            container.mux(packet)
+    return path
+
+
+@pytest.mark.parametrize("rate", [Fraction(24), Fraction(25), Fraction(30_000, 1001), Fraction(30), Fraction(50)])
+@pytest.mark.parametrize("kind", [("mp4", "libx264", "aac"), ("mp4", "mpeg4", "aac"), ("mkv", "libx264", "flac")])
+def test_flash_and_click_stay_together_within_half_a_frame(tmp_path, kind, rate):
+    for name, starts in STARTS.items():
+        path = flash_and_click(tmp_path / f"{name}.{kind[0]}", rate, kind[1:], starts)
+        lit = np.array([picture.mean() > 128 for picture in read_frames(path)])
+        loud = np.abs(read_audio(path)) > 0.1
+        flashes = (np.flatnonzero(lit[1:] & ~lit[:-1]) + 1) / 25
+        moments = np.flatnonzero(loud) / 16_000
+        clicks = moments[np.diff(moments, prepend=-1) > 0.1]
+        assert len(flashes) == len(clicks) == 4, name
+        assert np.abs(flashes - clicks).max() < 0.0215, name  # 20 ms, and how exactly clicks and time stamps are known
+
+
+def test_files_of_flash_and_click_do_start_late_and_shift_by_edit_lists(tmp_path):
+    path = flash_and_click(tmp_path / "late.mp4", Fraction(25), ("libx264", "aac"), STARTS["both late"])
+    with av.open(str(path)) as container:
+        video, audio = container.streams.video[0], container.streams.audio[0]
+        assert float(video.start_time * video.time_base) == pytest.approx(1.0, abs=0.1)
+        assert 0.5 < float(audio.start_time * audio.time_base) < 0.75
+    assert b"elst" in path.read_bytes()
+
+
+def test_a_film_taken_on_its_side_stands_upright(tmp_path, write_video):
+    def bright_left(index):
+        return np.repeat([[220] * 32 + [30] * 32], 48, axis=0).astype(np.uint8)
+
+    path = write_video(tmp_path / "telephone.mp4", frames=2, draw=bright_left)
+    content = bytearray(path.read_bytes())
+    matrix = content.find(b"tkhd") + 4 + 40  # https://developer.apple.com/documentation/quicktime-file-format
+    content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 48 << 16, 0, 1 << 30)  # clockwise
+    path.write_bytes(content)
+    picture = next(read_frames(path))
+    assert picture.shape == (64, 48) and picture[:30].min() > 200 and picture[34:].max() < 50

@@ -1,5 +1,6 @@
 """Enhancing files: lengths, chunks, lips and every kind of bad input."""
 
+from collections import defaultdict
 from pathlib import Path
 
 import av
@@ -9,8 +10,8 @@ import soundfile
 import torch
 
 from supernet import AVConvTasNet, SearchSpace
+from supernet.data import lips
 from supernet.data.lips import Mouth
-from supernet.deploy import reading
 from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
 from supernet.deploy.enhance import enhance, enhance_file, enhance_folder
 from supernet.errors import UserError
@@ -71,7 +72,7 @@ def write_video(path: Path, seconds: float = 2.0, rate: int = 25, samples: np.nd
 @pytest.fixture
 def mouth_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test videos show no face; let the middle of the picture be the mouth."""
-    monkeypatch.setattr(reading, "find_mouth", lambda frames: Mouth(48, 48, 40))
+    monkeypatch.setattr(lips, "find_mouths", lambda path, *_: defaultdict(lambda: Mouth(48, 48, 40)))
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 7.99, 8.0, 8.01, 15.0, 23.7])
@@ -217,7 +218,7 @@ def corrupt_video(folder: Path) -> Path:
         (lambda folder: folder / "absent.wav", "no such file"),
         (lambda folder: write_wav(folder / "empty.wav", np.zeros(0)), "no sound at all"),
         (lambda folder: write_video(folder / "mute.mkv"), "no sound to enhance"),
-        (lambda folder: write_video(folder / "faceless.mkv", samples=sound(2)), "no face found"),
+        (lambda folder: write_video(folder / "faceless.mkv", samples=sound(2)), "no face found.*--no_lips"),
     ],
     ids=["nan", "corrupt", "absent", "empty", "mute", "faceless"],
 )
