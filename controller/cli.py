@@ -32,6 +32,7 @@ COMMANDS = {
         "controller.quickstart", "the whole job: corpus, train, score, search, retrain, evaluate, report"
     ),
     "data": Command("controller.commands", "make the corpus: synthesise talkers, or prepare recordings"),
+    "data inspect": Command("controller.data_commands", "a picture of the corpus: faces, lips, sound, counts, SNRs"),
     "train": Command("controller.commands", "train the supernet; goes on where it stopped"),
     "score": Command("controller.commands", "quality table of all 324 subnets, with costs"),
     "query": Command("controller.query", "best subnet of a quality table for any combination of budgets"),
