@@ -91,9 +91,7 @@ def link(found: Iterable[Sequence[Face]]) -> list[Track]:
     tracks: list[Track] = []
     for index, faces in enumerate(found):
         pairs = sorted(
-            (_distance(track.faces[-1], face), t, f)
-            for t, track in enumerate(tracks)
-            for f, face in enumerate(faces)
+            (_distance(track.faces[-1], face), t, f) for t, track in enumerate(tracks) for f, face in enumerate(faces)
         )
         taken_tracks, taken_faces = set(), set()
         for distance, t, f in pairs:

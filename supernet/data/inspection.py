@@ -63,13 +63,13 @@ def contact_sheet(corpus: Corpus, settings: DataSettings, output: Path, clips: i
     if not chosen:
         raise UserError(f"{corpus.folder}: holds no talker to show; prepare the corpus again")
     rows = -(-len(chosen) // ACROSS)
-    figure = Figure(figsize=(17, 3.4 + 1.9 * rows), layout="constrained")
+    figure = Figure(figsize=(18, 3.4 + 1.7 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    top, below = figure.subfigures(2, 1, height_ratios=[3.2, 1.9 * rows])
+    top, below = figure.subfigures(2, 1, height_ratios=[3.4, 1.7 * rows])
     table, histogram = top.subplots(1, 2, width_ratios=[1.25, 1])
     _counts(table, corpus)
     _ratios(histogram, corpus)
-    grid = below.subplots(rows, 3 * ACROSS, squeeze=False, width_ratios=[1.3, 3.2, 2.4] * ACROSS)
+    grid = below.subplots(rows, 3 * ACROSS, squeeze=False, width_ratios=[1.3, 4, 1.8] * ACROSS)
     for axes in grid.flat:
         axes.set_axis_off()
     for number, clip in enumerate(tqdm(chosen, desc="inspect", unit="clip", mininterval=1)):
@@ -120,19 +120,21 @@ def counts(corpus: Corpus) -> list[tuple[str, str, int, int, float]]:
             clips = corpus.select(role, split)
             if clips:
                 groups = {clip.speaker or clip.category for clip in clips}
-                rows.append((role, split, len(clips), len(groups), sum(c.samples for c in clips) / SAMPLE_RATE / 3600))
+                hours = sum(clip.samples for clip in clips) / SAMPLE_RATE / 3600
+                rows.append((role, split, len(clips), len(groups), hours))
     return rows
 
 
 def _counts(axes: Axes, corpus: Corpus) -> None:
     axes.set_axis_off()
-    rows = [(*row[:2], f"{row[2]:,}", f"{row[3]:,}", f"{row[4]:.2f}") for row in counts(corpus)]
+    rows = [(*row[:2], f"{row[2]:,}", f"{row[3]:,}", f"{row[4]:.3f}") for row in counts(corpus)]
     labels = ("role", "split", "clips", "speakers or kinds", "hours")
     table = axes.table(rows, colLabels=labels, loc="upper left", edges="horizontal", bbox=(0, 0, 1, 1))
     table.auto_set_font_size(False)
     table.set_fontsize(10)
-    for (row, _), cell in table.get_celld().items():
+    for (row, column), cell in table.get_celld().items():
         cell.set_edgecolor("0.8")
+        cell.set_text_props(ha="left" if column < 2 else "right")
         if row == 0:
             cell.set_text_props(fontweight="bold")
 
@@ -191,4 +193,4 @@ def _wave(axes: Axes, corpus: Corpus, clip: Clip) -> None:
     axes.set(xlim=(0, seconds[-1]), ylim=(-peak, peak), yticks=[])
     axes.tick_params(labelsize=7, length=2)
     axes.spines[["top", "right", "left"]].set_visible(False)
-    axes.set_title(f"{clip.samples / SAMPLE_RATE:.2f} s, peak {20 * np.log10(peak):.0f} dBFS", fontsize=8, pad=3)
+    axes.set_title(f"{clip.samples / SAMPLE_RATE:.2f} s, peak {20 * np.log10(peak):.1f} dBFS", fontsize=8, pad=3)
