@@ -65,8 +65,8 @@ def main() -> None:
             by_speaker[mark["clip"].split("/")[0]].append(error_of(found[mark["clip"]], mark))
     errors = np.concatenate([np.array(values) for values in by_speaker.values()])
     print(
-        f"{len(errors)} of {len(marks)} hand marks at {REGION} x {REGION}: median error {np.median(errors):.2f} pixels, "
-        f"90 % within {np.percentile(errors, 90):.2f}, largest {errors.max():.2f}"
+        f"{len(errors)} of {len(marks)} hand marks at {REGION} x {REGION}: median error {np.median(errors):.2f}, "
+        f"90 % within {np.percentile(errors, 90):.2f}, largest {errors.max():.2f} pixels"
     )
     print("  " + ", ".join(f"{name} {np.median(values):.1f}" for name, values in sorted(by_speaker.items())))
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "data index": Command("controller.data_commands", "what recordings there are, by their headers, and which are bad"),
     "data prepare": Command("controller.data_commands", "sound and lip regions of all recordings, ready for `data`"),
     "data pack": Command("controller.data_commands", "a corpus in tar shards, for many machines; trains as it is"),
+    "data inspect": Command("controller.data_commands", "a picture of the corpus: faces, lips, sound, counts, SNRs"),
     "train": Command("controller.commands", "train the supernet; goes on where it stopped"),
     "score": Command("controller.commands", "quality table of all 324 subnets, with costs"),
     "query": Command("controller.query", "best subnet of a quality table for any combination of budgets"),

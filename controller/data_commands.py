@@ -1,4 +1,4 @@
-"""The commands `ofa-avse data …`: recordings are indexed, prepared, made a corpus and packed.
+"""The commands `ofa-avse data …`: recordings are indexed, prepared, made a corpus, looked at and packed.
 
 Each goes on where it was stopped or killed, and does nothing twice.
 """
@@ -10,6 +10,7 @@ from pathlib import Path
 from controller import stages
 from controller.config import Settings
 from supernet.data import corpora, indexing, preparing, shards
+from supernet.data.inspection import contact_sheet
 from supernet.data.manifest import MANIFEST, Corpus
 from supernet.data.readers import Recording
 from supernet.errors import UserError
@@ -50,6 +51,21 @@ def pack(settings: Settings, output: str, shard_mb: float = 1000.0) -> None:
     with stages.working(settings):
         packed = shards.pack(Corpus.open(stages.corpus_folder(settings)), Path(output), shard_mb)
     print(f"{packed.folder}: {stages.describe(packed)}; train with --data.folder {packed.folder}")
+
+
+def inspect(settings: Settings, output: str | None = None, clips: int = 12) -> None:
+    """Draw a prepared corpus.
+
+    Args:
+        output: PNG to write; corpus.png in the corpus's folder when not given.
+        clips: how many talker clips are shown.
+    """
+    corpus = Corpus.open(stages.corpus_folder(settings))
+    path = Path(output) if output else corpus.folder / "corpus.png"
+    if path.suffix.lower() != ".png":
+        raise UserError(f"--output: {path} must end in .png")
+    shown = contact_sheet(corpus, settings.data, path, clips)
+    print(f"{path}: {len(shown)} of {len(corpus.select('talker'))} talking clips; {stages.describe(corpus)}")
 
 
 def _index(settings: Settings, folder: Path) -> None:
