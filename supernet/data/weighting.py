@@ -1,9 +1,9 @@
 """How much of a signal matters to understanding speech: speech-weighted power. Used by `supernet.data.mixing`.
 
 The Clarity and AVSE challenges define SNR as the ratio of powers behind a linear-phase FIR filter (`speechweighted_snr`
-in `clarity/data/utils.py` of github.com/claritychallenge/clarity, which AVSEC's scene renderer takes over). Its response
-is, in amplitude, the importance of the critical bands of ANSI S3.5-1997, Table 1. Theirs is made for 44.1 kHz; here the
-filter is designed for 16 kHz, and has the published response to within 0.6 dB from 100 Hz up, 2.3 dB below.
+in `clarity/data/utils.py` of github.com/claritychallenge/clarity; AVSEC's scene renderer takes it over). Its response
+is, in amplitude, the importance of the critical bands of ANSI S3.5-1997, Table 1. Theirs is made for 44.1 kHz; here
+the filter is designed for 16 kHz, and has the published response to within 0.7 dB from 100 Hz up, 2.3 dB below.
 """
 
 from __future__ import annotations
