@@ -107,8 +107,8 @@ def evaluate(
         model: weights to test; the run's retrained winner when not given.
         list: which list of the corpus: `test`, `val` or, for real recordings, `test_other`.
         perceptual: PESQ, STOI and ESTOI too.
-        lips: what the model sees, each a line of the tables: `true`, `none`, `other` (another clip's), or what bad video
-            shows: `black`, `frozen`, `occluded`, `low_resolution`, `delayed`, `dropped`.
+        lips: what the model sees, each a line of the tables: `true`, `none`, `other` (another clip's), or what bad
+            video shows: `black`, `frozen`, `occluded`, `low_resolution`, `delayed`, `dropped`.
     """
     seen = ["true" if name is True else str(name) for name in lips]  # YAML reads true as a truth value
     if not seen or set(seen) - set(LIPS) or len(set(seen)) < len(seen):

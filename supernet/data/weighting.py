@@ -8,7 +8,7 @@ the filter is designed for 16 kHz, and has the published response to within 0.7 
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 
 import numpy as np
 from scipy import fft
@@ -46,5 +46,14 @@ def speech_power(wave: np.ndarray) -> float:
     """Mean power of `wave` (samples,) behind the filter, which rings on after its end (a `full` convolution)."""
     length = len(wave) + TAPS - 1
     size = fft.next_fast_len(length, real=True)
-    filtered = fft.irfft(fft.rfft(wave, size) * fft.rfft(speech_filter(), size), size)
-    return float(np.dot(filtered, filtered)) / length
+    power = np.square(np.abs(fft.rfft(wave, size))) * _power_response(size)
+    return float(power.sum(dtype=np.float64)) / (size * length)
+
+
+@lru_cache(maxsize=64)
+def _power_response(size: int) -> np.ndarray:
+    """Of the filter at the frequencies of a real transform of `size`, each counted with its negative; sums to a power
+    by Parseval's theorem."""
+    response = np.square(np.abs(fft.rfft(speech_filter(), size)))
+    response[1 : (size + 1) // 2] *= 2
+    return response
