@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,8 +14,9 @@ from eval.costs import macs, parameters
 from eval.measure import measure
 from supernet.checkpoint import load, save
 from supernet.data.manifest import Corpus
-from supernet.data.mixtures import FixedMixtures
+from supernet.data.mixtures import LIPS, FixedMixtures
 from supernet.deploy.enhance import enhance as enhance_source
+from supernet.errors import UserError
 from supernet.extraction import extract as cut_out
 from supernet.ranks import rank
 from supernet.space import Subnet, channels
@@ -92,6 +94,7 @@ def evaluate(
     corpus: str | None = None,
     list: str = "test",
     perceptual: bool = True,
+    lips: Sequence[str | bool] = ("true", "none", "other"),
 ) -> None:
     """Test a model.
 
@@ -100,11 +103,16 @@ def evaluate(
         model: weights to test; the run's retrained winner when not given.
         list: which list of the corpus: `test`, `val` or, for real recordings, `test_other`.
         perceptual: PESQ, STOI and ESTOI too.
+        lips: what the model sees, each a line of the tables: `true`, `none`, `other` (another clip's), or what bad
+            video shows: `black`, `frozen`, `occluded`, `low_resolution`, `delayed`, `dropped`.
     """
+    seen = ["true" if name is True else str(name) for name in lips]  # YAML reads true as a truth value
+    if not seen or set(seen) - set(LIPS) or len(set(seen)) < len(seen):
+        raise UserError(f"lips: must be some of {', '.join(LIPS)}, each once; not {', '.join(seen) or 'empty'}")
     with stages.working(settings):
         path = Path(model) if model else settings.folder / stages.WINNER
         fixed = FixedMixtures(Corpus.open(corpus) if corpus else stages.corpus(settings), list)
-        print(stages.evaluate(fixed, path, list, perceptual).text())
+        print(stages.evaluate(fixed, path, list, perceptual, seen).text())
         print()
         print(stages.evaluate_wiener(settings, fixed, list, perceptual).text())
 

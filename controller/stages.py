@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cache
@@ -36,7 +36,7 @@ from controller.search import LEDGER, RESULT, SearchResult
 from controller.search import search as search_space
 from eval.costs import macs, parameters
 from eval.evaluation import evaluate as evaluate_on
-from eval.evaluation_report import EvaluationReport
+from eval.evaluation_report import NOISY, EvaluationReport
 from eval.extrapolation import anchored
 from eval.peers.wiener import Wiener
 from eval.quality_table import QualityTable
@@ -302,11 +302,17 @@ def keep_winner(settings: Settings, subnet: Subnet) -> Path:
     return target
 
 
-def evaluate(fixed: FixedMixtures, model: Path, list_name: str, perceptual: bool = True) -> EvaluationReport:
+def evaluate(
+    fixed: FixedMixtures,
+    model: Path,
+    list_name: str,
+    perceptual: bool = True,
+    lips: Sequence[str] = ("true", "none", "other"),
+) -> EvaluationReport:
     """Test a model file on a list; kept beside the model, and not computed twice."""
     trained = load(model).to(device())
     path = model.parent / f"evaluation_{list_name}_{weights_hash(trained)[:8]}.json"
-    return _evaluate(fixed, trained, str(trained.subnet), path, perceptual, ("true", "none", "other"))
+    return _evaluate(fixed, trained, str(trained.subnet), path, perceptual, lips)
 
 
 def evaluate_wiener(
@@ -323,12 +329,15 @@ def _evaluate(
     title: str,
     path: Path,
     perceptual: bool,
-    lips: tuple[str, ...],
+    lips: Sequence[str],
 ) -> EvaluationReport:
-    if path.is_file():
-        report = EvaluationReport.load(path)
-        if report.data_hash == fixed.data_hash and ("pesq" in report.overall(lips[0]).means or not perceptual):
-            return report
-    report = evaluate_on(model, fixed, perceptual=perceptual, lips=lips, device=device(), model=title)
-    report.save(path)
-    return report
+    known = EvaluationReport.load(path) if path.is_file() else None
+    if known and (known.data_hash != fixed.data_hash or perceptual and "pesq" not in known.overall(NOISY).means):
+        known = None
+    missing = [name for name in lips if not known or name not in known.signals]
+    if missing:
+        perceptual = perceptual if known is None else "pesq" in known.overall(NOISY).means  # the same for all signals
+        found = evaluate_on(model, fixed, perceptual=perceptual, lips=missing, device=device(), model=title)
+        known = known.joined(found) if known else found
+        known.save(path)
+    return known.only([NOISY, *lips])

@@ -1,4 +1,5 @@
-"""What a model is worth on a list of mixtures, by condition and SNR, with lips, without, and with another clip's.
+"""What a model is worth on a list of mixtures, by condition and SNR, with lips, without, with another clip's, and with
+lips that bad video has degraded.
 
 Called by the `evaluate` command, for the perceptual columns of the quality table, and by the report. A network and a
 peer that takes only the mixture go through the same function.
@@ -45,7 +46,8 @@ def evaluate(
         fixed: the mixtures.
         subnet: the part of an elastic network to evaluate.
         perceptual: whether PESQ, STOI and ESTOI are wanted beside SI-SNR, from as many processes as there are cores.
-        lips: what the model sees, each a signal of the report; ("none",) for a peer that takes only the mixture.
+        lips: what the model sees, names of `supernet.data.mixtures.LIPS`, each a signal of the report; ("none",) for
+            a peer that takes only the mixture.
         device: where the network is.
         model: the report's title; the subnet's name where empty.
     """

@@ -6,7 +6,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,13 @@ from supernet.files import write_text
 
 METRICS = {"si_snri": "SI-SNRi dB", "si_snr": "SI-SNR dB", "pesq": "PESQ", "stoi": "STOI", "estoi": "ESTOI"}
 NOISY = "noisy"
-SIGNALS = {NOISY: "noisy", "true": "true lips", "none": "no lips", "other": "other lips"}
+SIGNALS = {  # degraded lips, of which there are several kinds, go by the names of `supernet.data.degradations`
+    NOISY: "noisy",
+    "true": "true lips",
+    "none": "no lips",
+    "other": "other lips",
+    "low_resolution": "low-res lips",
+}
 SNR_BIN = 2.5  # dB
 
 
@@ -27,7 +33,7 @@ class ClipScore:
     clip: str  # id of the target
     condition: str
     snr_db: float
-    signal: str  # the lips that the model was given, "true", "none" or "other"; or "noisy": the mixture itself
+    signal: str  # the lips that the model was given, a name of `supernet.data.mixtures.LIPS`; or "noisy": the mixture
     si_snr_in: float  # dB, of the mixture
     si_snr: float  # dB
     si_snri: float  # dB
@@ -107,6 +113,16 @@ class EvaluationReport:
         """Scored signals, the noisy ones included, with an undefined metric."""
         return sum(score.failed for score in self.scores)
 
+    def only(self, signals: Iterable[str]) -> EvaluationReport:
+        """The report of these signals, in this order; those that were not evaluated are left out."""
+        scores = (score for signal in signals for score in self.scores if score.signal == signal)
+        return replace(self, scores=tuple(scores))
+
+    def joined(self, other: EvaluationReport) -> EvaluationReport:
+        """This report with those signals of another, of the same mixtures and metrics, that it lacks."""
+        lacking = other.only(signal for signal in other.signals if signal not in self.signals)
+        return replace(self, scores=self.scores + lacking.scores)
+
     def overall(self, signal: str = "true") -> Group:
         """All clips as one signal. Raises ValueError when that signal was not evaluated."""
         chosen = [score for score in self.scores if score.signal == signal]
@@ -184,10 +200,14 @@ def _group(name: str, scores: Sequence[ClipScore]) -> Group:
 
 def _table(groups: Sequence[Group]) -> str:
     metrics = list(groups[0].means)
-    header = f"{'':18}{'signal':12}{'clips':>6}{'failed':>8}" + "".join(f"{METRICS[m]:>16}" for m in metrics)
+    header = f"{'':18}{'signal':14}{'clips':>6}{'failed':>8}" + "".join(f"{METRICS[m]:>16}" for m in metrics)
     lines = [header]
     for index, group in enumerate(groups):
         name = "" if index and groups[index - 1].name == group.name else group.name
         figures = "".join(f"{str(group.means[m]):>16}" for m in metrics)
-        lines.append(f"{name:18}{SIGNALS[group.signal]:12}{group.clips:>6}{group.failures:>8}{figures}")
+        lines.append(f"{name:18}{_label(group.signal):14}{group.clips:>6}{group.failures:>8}{figures}")
     return "\n".join(lines)
+
+
+def _label(signal: str) -> str:
+    return SIGNALS.get(signal, f"{signal} lips")

@@ -1,4 +1,4 @@
-"""Rooms as impulse responses: synthetic noise tails, image sources, or given recordings. Used by `supernet.data.mixing`.
+"""Rooms as impulse responses: noise tails, image sources, or given recordings. Used by `supernet.data.mixing`.
 
 Every response begins with its direct path, of height 1, so that what is heard stays aligned with the dry recording.
 """
@@ -25,8 +25,8 @@ DIRECT_TO_REVERBERANT = (0.0, 10.0)  # dB
 FIRST_REFLECTION = int(0.003 * SAMPLE_RATE)  # samples after the direct path
 
 IMAGE_ROOMS = 200  # a split; computing one takes about 0.1 s, so that rooms come again
-IMAGE_TIME = (0.15, 0.35)  # s, T60: image sources grow with its third power
-SMALLEST, LARGEST = (3.0, 3.0, 2.4), (7.0, 6.0, 3.2)  # m
+IMAGE_TIME = (0.15, 0.3)  # s, T60: image sources grow with its third power
+SMALLEST, LARGEST = (4.0, 3.0, 2.4), (7.0, 6.0, 3.2)  # m
 FROM_WALL = 0.5  # m, of talkers and microphone
 NEAREST = 10  # samples of sound travelling, 0.2 m
 SOUND = 343.0  # m/s

@@ -160,3 +160,19 @@ def test_weights_that_are_not_finite_are_refused(tmp_path, capsys):
     network.decoder.weight.data[0, 0] = float("nan")
     save(network, tmp_path / "nan.safetensors")
     assert "nan.safetensors" in refused(capsys, "profile", "--model", tmp_path / "nan.safetensors")
+
+
+def test_lips_of_a_test_are_chosen_by_name_and_added_to_what_is_known(small_corpus, tmp_path, capsys):
+    save(AVConvTasNet(SearchSpace.smallest, 1 / 32), tmp_path / "model.safetensors")
+    options = ["--run", tmp_path / "run", "--corpus", small_corpus.folder, "--model", tmp_path / "model.safetensors"]
+    command = [str(part) for part in ("evaluate", "--config", "smoke", *options, "--perceptual", "false")]
+    assert main([*command, "--lips", "[true,none]"]) == 0
+    kept = next(tmp_path.glob("evaluation_test_*.json"))
+    known = kept.read_text()
+    assert "frozen lips" not in capsys.readouterr().out
+    assert main([*command, "--lips", "[none,frozen,delayed]"]) == 0
+    out = capsys.readouterr().out
+    assert "frozen lips" in out and "delayed lips" in out and "no lips" in out and "true lips" not in out
+    assert all(line in kept.read_text() for line in known.splitlines()[:-2]) and '"true"' in kept.read_text()
+    assert "blurred" in refused(capsys, *command, "--lips", "[blurred]")
+    assert "lips" in refused(capsys, *command, "--lips", "[]")

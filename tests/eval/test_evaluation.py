@@ -44,7 +44,7 @@ class Mixtures:
 
     def batch(self, indices, lips="true"):
         index = list(indices)
-        marks = {"true": 1, "none": 0, "other": 2}
+        marks = {"true": 1, "none": 0, "other": 2, "frozen": 3, "low_resolution": 4}
         seen = torch.full((len(index), FRAMES, 88, 88), marks[lips], dtype=torch.uint8)
         return Batch(self.mixture[index], self.clean[index], seen, torch.full((len(index),), lips != "none"))
 
@@ -73,6 +73,25 @@ def test_each_lips_mode_is_scored_beside_the_noisy_signal(mixtures):
     assert means["true"] == pytest.approx(6.0, abs=0.1)
     assert means["noisy"] == means["none"] == means["other"] == 0
     assert report.difference("true", "none").value == pytest.approx(6.0, abs=0.1)
+
+
+def test_degraded_lips_are_signals_of_their_own(mixtures, tmp_path):
+    report = evaluate(half_way(mixtures), mixtures, perceptual=False, lips=("true", "frozen", "low_resolution"))
+    assert report.signals == ["noisy", "true", "frozen", "low_resolution"]
+    assert report.difference("true", "frozen").value == pytest.approx(6.0, abs=0.1)
+    for name in ("frozen lips", "low-res lips"):
+        assert report.text().count(name) == 1 + 2 + 4  # overall, by condition, by SNR
+    report.save(tmp_path / "report.json")
+    assert EvaluationReport.load(tmp_path / "report.json").text() == report.text()
+
+
+def test_reports_are_joined_and_cut_by_signal(mixtures):
+    first = evaluate(half_way(mixtures), mixtures, perceptual=False, lips=("true",))
+    second = evaluate(half_way(mixtures), mixtures, perceptual=False, lips=("none", "true"))
+    joined = first.joined(second)
+    assert joined.signals == ["noisy", "true", "none"] and len(joined.scores) == 30 and joined.clips == 10
+    assert repr(joined.only(["noisy", "none", "frozen"]).signals) == "['noisy', 'none']"
+    assert repr(joined.only(["noisy", "none", "true"])) == repr(second)
 
 
 def test_failures_are_counted_in_their_group_and_left_out_of_its_mean(mixtures):
