@@ -9,15 +9,15 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from supernet.data import preparing, synthetic
+from supernet.data import preparing, rooms, synthetic
 from supernet.data.drawing import Drawing
 from supernet.data.manifest import LISTS, MANIFEST, Clip, Corpus, Split, write_lines
-from supernet.data.settings import DataSettings, whole_frames
+from supernet.data.settings import DEGRADING, MIXING, DataSettings, whole_frames
 from supernet.errors import UserError
 from supernet.files import write_text
 
 SETTINGS = "settings.json"
-TRAINING_ONLY = ("also", "speech_targets", "balance", "loaders")
+TRAINING_ONLY = ("also", "speech_targets", "balance", "loaders", *DEGRADING)
 UNUSED = {  # settings that do not change what a corpus holds
     "grid": ("folder", "workers", "synthetic", *TRAINING_ONLY),
     "synthetic": ("folder", "workers", "root", "speech", "noise", *TRAINING_ONLY),
@@ -39,6 +39,8 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
         clips = preparing.prepare(folder, settings)
     else:
         clips = synthetic.synthesize(folder, settings.synthetic)
+    if settings.rooms_folder:
+        rooms.adopt(settings.rooms_folder, folder, settings.seed)
     corpus, frames = Corpus(folder, clips), whole_frames(settings.list_seconds, "data.list_seconds")
     short = sum(clip.frames < frames for clip in corpus.select("talker"))
     if short:
@@ -46,7 +48,7 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
     for name, split, targets, items in _lists(corpus, settings):
         drawing = Drawing(corpus, settings, split, frames, targets)
         specs = drawing.specs(items, (settings.seed, STREAMS[name]))
-        write_lines(folder / LISTS / f"{name}.jsonl", map(asdict, specs))
+        write_lines(folder / LISTS / f"{name}.jsonl", (spec.to_json() for spec in specs))
     return Corpus.write(folder, clips)
 
 
@@ -63,7 +65,8 @@ def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Seq
 
 def _claim(folder: Path, settings: DataSettings) -> None:
     """Note the settings in the folder, or compare them with those of the clips that are there."""
-    wanted = {key: value for key, value in asdict(settings).items() if key not in UNUSED[settings.corpus]}
+    unused = (*UNUSED[settings.corpus], *MIXING)
+    wanted = {key: value for key, value in asdict(settings).items() if key not in unused} | settings.changed(MIXING)
     wanted = json.loads(json.dumps(wanted))  # as JSON gives them back
     wanted.get("synthetic", {}).pop("workers", None)
     if settings.corpus == "synthetic":
@@ -77,7 +80,7 @@ def _claim(folder: Path, settings: DataSettings) -> None:
     except ValueError as error:
         raise UserError(f"{path}: cannot be read ({error}); delete the folder and prepare it again")
     if there != wanted:
-        keys = sorted(key for key in wanted if there.get(key) != wanted[key])
+        keys = sorted(key for key in {*wanted, *there} if there.get(key) != wanted.get(key))
         raise UserError(
             f"{folder}: holds a corpus made with other settings (data.{', data.'.join(keys)}); "
             "use another folder or delete it"

@@ -6,6 +6,8 @@ Written by `supernet.data.corpora`, read by `supernet.data.mixtures` and by whoe
     audio/<id>.wav     16 kHz mono 16-bit
     lips/<id>.npy      uint8 (frames, 96, 96)
     lists/<name>.jsonl one MixtureSpec a line
+    scenes.jsonl       one Scene a line, where the recordings came with mixtures of their own
+    rooms/<split>/     impulse responses, where they were given (`supernet.data.rooms`)
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ Split = Literal["train", "val", "test"]
 
 MANIFEST = "manifest.jsonl"
 LISTS = "lists"
+SCENES = "scenes.jsonl"
+ROOMS = "rooms"
 OPEN_FILES = 4096  # memory maps kept: far below the kernel's 65,530 a process
 
 
@@ -49,12 +53,40 @@ class Clip:
     source: str  # where it came from: a file, or the settings of a synthetic voice
 
 
+@dataclass(frozen=True)
+class Scene:
+    """A mixture that was recorded, or made by others, with its target alone beside it."""
+
+    target: str  # clip id
+    mixture: str  # clip id
+    snr_db: float | None  # as its makers noted it, None where they did not
+    kind: str  # what the masker is, in the makers' words
+
+
 class Corpus:
     """Clips in a folder. Audio and lips are memory-mapped: reading an excerpt costs its own bytes only."""
 
-    def __init__(self, folder: Path | str, clips: Iterable[Clip]) -> None:
+    def __init__(self, folder: Path | str, clips: Iterable[Clip], scenes: Iterable[Scene] | None = None) -> None:
         self.folder = Path(folder)
         self.clips = tuple(clips)
+        self._scenes = scenes
+
+    @cached_property
+    def scenes(self) -> tuple[Scene, ...]:
+        """The mixtures as given, none for most corpora. Raises UserError for a line that is no scene of its clips."""
+        if self._scenes is not None:
+            return tuple(self._scenes)
+        path, scenes = self.folder / SCENES, []
+        lines = path.read_text().splitlines() if path.is_file() else []
+        for number, line in enumerate(lines, start=1):
+            try:
+                scene = Scene(**json.loads(line))
+                for clip_id in (scene.target, scene.mixture):
+                    self._by_id[clip_id]
+            except (ValueError, TypeError, KeyError) as error:
+                raise UserError(f"{path}: line {number} is no scene ({error}); delete the folder and prepare it again")
+            scenes.append(scene)
+        return tuple(scenes)
 
     @classmethod
     def open(cls, folder: Path | str) -> Corpus:
@@ -86,13 +118,18 @@ class Corpus:
         folders = [corpus.folder.resolve() for corpus in (self, *others)]
         if len(set(folders)) < len(folders):
             raise UserError("data.also: names a corpus twice, or the run's own; name each once")
-        clips = list(self.clips)
+        clips, scenes = list(self.clips), list(self.scenes)
         for number, (folder, other) in enumerate(zip(folders[1:], others), start=1):
+            for scene in other.scenes:
+                if other.clip(scene.target).split == "train":
+                    scenes.append(
+                        replace(scene, target=f"{number}:{scene.target}", mixture=f"{number}:{scene.mixture}")
+                    )
             for clip in other.select(split="train"):
                 names = {"id": f"{number}:{clip.id}", "speaker": clip.speaker and f"{number}:{clip.speaker}"}
                 places = {"audio": str(folder / clip.audio), "lips": clip.lips and str(folder / clip.lips)}
                 clips.append(replace(clip, **names, **places))
-        return Corpus(self.folder, clips)
+        return Corpus(self.folder, clips, scenes)
 
     @cached_property
     def _by_id(self) -> dict[str, Clip]:
@@ -126,9 +163,12 @@ class Corpus:
 
     @property
     def hash(self) -> str:
-        """sha256 over the manifest and all lists: what an evaluation on this corpus depends on."""
+        """sha256 over the manifest, all lists and, where there are any, scenes and impulse responses: what an
+        evaluation on this corpus depends on."""
         digest = hashlib.sha256((self.folder / MANIFEST).read_bytes())
-        for path in sorted((self.folder / LISTS).glob("*.jsonl")):
+        further = [path for path in [self.folder / SCENES] if path.is_file()]
+        further += sorted((self.folder / ROOMS).rglob("*.wav"))
+        for path in sorted((self.folder / LISTS).glob("*.jsonl")) + further:
             digest.update(path.name.encode())
             digest.update(path.read_bytes())
         return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""Mixing: from a MixtureSpec to audio and lips, random batches for training, fixed lists for validation and test.
+"""Batches of mixtures: random ones for training, fixed lists for validation and test.
 
 Used by `supernet.training`, `eval.scoring` and the commands that evaluate.
 """
@@ -7,34 +7,26 @@ from __future__ import annotations
 
 import hashlib
 import json
+import zlib
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from dataclasses import dataclass
+from typing import Any, get_args
 
 import numpy as np
 import torch
 
 from supernet.checkpoint import identity_hash
-from supernet.data.drawing import Drawing, MixtureSpec
+from supernet.data.degradations import degrade
+from supernet.data.drawing import Drawing
 from supernet.data.manifest import LISTS, Corpus
-from supernet.data.noise import GENERATED
-from supernet.data.rooms import reverberate
-from supernet.data.settings import DataSettings, whole_frames
+from supernet.data.mixing import Example, realise
+from supernet.data.settings import DEGRADING, MIXING, DataSettings, Degradation, whole_frames
+from supernet.data.specs import MixtureSpec
 from supernet.errors import UserError
-from supernet.timing import SAMPLES_PER_FRAME
 
 LIP_SIZE = 88  # the network's input, cut from the corpus's 96 x 96
 MARGIN = 8  # 96 - 88
-FULL_SCALE = 0.99  # loudest sample of a mixture
-
-
-@dataclass(frozen=True)
-class Example:
-    """One mixture: `mixture` and `clean` float32 (samples,), `lips` uint8 (frames, 96, 96), or None without video."""
-
-    mixture: np.ndarray
-    clean: np.ndarray
-    lips: np.ndarray | None
+LIPS = ("true", "none", "other", *get_args(Degradation))  # what a test can show
 
 
 @dataclass(frozen=True)
@@ -48,34 +40,6 @@ class Batch:
 
     def to(self, device: torch.device | str) -> Batch:
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
-
-
-def realise(corpus: Corpus, spec: MixtureSpec) -> Example:
-    """Make the mixture that `spec` describes.
-
-    The SNR is the ratio of the plain powers of target and masker over the whole excerpt, both as heard in the
-    room. The clean signal is the target's direct path: the dry recording, also under reverberation. A mixture
-    that would clip is scaled down, its clean signal with it.
-    """
-    target, samples = corpus.clip(spec.target), spec.frames * SAMPLES_PER_FRAME
-    clean = corpus.audio(target, spec.start * SAMPLES_PER_FRAME, samples)
-    if spec.condition in GENERATED:
-        sources = [GENERATED[spec.condition](np.random.default_rng(spec.noise_seed), samples)]
-    else:
-        sources = [_cyclic(corpus, clip_id, start, samples) for clip_id, start in spec.maskers]
-    sources = [source / _rms(source, spec) for source in sources]  # the talkers of babble are equally loud
-
-    heard = clean
-    if spec.room is not None:
-        heard = reverberate(clean, spec.room, place=0)
-        sources = [reverberate(source, spec.room, place) for place, source in enumerate(sources, start=1)]
-    masker = np.sum(sources, axis=0)
-    masker *= _rms(heard, spec) / _rms(masker, spec) * 10 ** (-spec.snr_db / 20)
-
-    mixture = heard + masker
-    scale = min(1.0, FULL_SCALE / float(np.abs(mixture).max()))
-    lips = corpus.lips(target, spec.start, spec.frames) if target.lips else None
-    return Example((mixture * scale).astype(np.float32), (clean * scale).astype(np.float32), lips)
 
 
 class TrainingMixtures:
@@ -108,6 +72,7 @@ class TrainingMixtures:
         extra = {"also": [corpus.hash for corpus in others]} if others else {}
         extra |= {"speech_targets": True} if settings.speech_targets else {}
         extra |= {"balance": settings.balance} if settings.balance else {}
+        extra |= settings.changed(MIXING + DEGRADING if settings.lip_degradation else MIXING)
         return extra | {
             "corpus": main.hash,
             "seed": self.seed,
@@ -125,15 +90,30 @@ class TrainingMixtures:
         for index in range(self.batch_size):
             generator = np.random.default_rng((self.seed, step, index))
             condition = conditions[(step * self.batch_size + index) % len(conditions)]
-            example = realise(self.corpus, self._drawing.spec(condition, generator))
+            spec = self._drawing.spec(condition, generator)
+            example = realise(self.corpus, spec)
             present.append(bool(generator.random() >= self.lip_dropout and example.lips is not None))
             top, left = generator.integers(MARGIN + 1, size=2)
             region = np.zeros((self.frames, 1, 1), np.uint8) if example.lips is None else example.lips
+            if present[-1]:
+                region = self._perhaps_degraded(region, spec, (self.seed, step, index))
             cropped = np.broadcast_to(region, (self.frames, LIP_SIZE + MARGIN, LIP_SIZE + MARGIN))
             cropped = cropped[:, top : top + LIP_SIZE, left : left + LIP_SIZE]
             lips.append(cropped[:, :, ::-1] if generator.random() < 0.5 else cropped)
             examples.append(example)
         return _collate(examples, lips, present)
+
+    def _perhaps_degraded(self, lips: np.ndarray, spec: MixtureSpec, place: tuple[int, int, int]) -> np.ndarray:
+        """`lips`, or what bad video makes of them, uint8 (frames, 96, 96); drawn apart from all else."""
+        settings = self._drawing.settings
+        if not settings.lip_degradation:
+            return lips
+        generator = np.random.default_rng((*place, zlib.crc32(b"lips")))
+        if generator.random() >= settings.lip_degradation:
+            return lips
+        kind = settings.lip_degradations[generator.integers(len(settings.lip_degradations))]
+        whole = self.corpus.lips(self.corpus.clip(spec.target))
+        return degrade(whole, spec.start, spec.frames, kind, generator)
 
 
 class FixedMixtures:
@@ -160,7 +140,7 @@ class FixedMixtures:
     @property
     def hash(self) -> str:
         """sha256 of the list; the clips themselves are covered by `Corpus.hash`."""
-        text = json.dumps([asdict(spec) for spec in self.specs], sort_keys=True)
+        text = json.dumps([spec.to_json() for spec in self.specs], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()
 
     @property
@@ -168,19 +148,32 @@ class FixedMixtures:
         """A short hash of the list and of the corpus behind it: all that a score depends on besides the model."""
         return identity_hash({"corpus": self.corpus.hash, "list": self.hash})[:16]
 
-    def batch(self, indices: Sequence[int], lips: Literal["true", "none", "other"] = "true") -> Batch:
-        """The mixtures at `indices`, with their own lips, none, or those of another clip; centre crop."""
+    def batch(self, indices: Sequence[int], lips: str = "true") -> Batch:
+        """The mixtures at `indices` with their own lips, centre crop.
+
+        Args:
+            lips: `true`; `none`; `other`, those of another clip; or a degradation of their own (see
+                `supernet.data.degradations`), the same at each call.
+        """
+        if lips not in LIPS:
+            raise UserError(f"lips: '{lips}' is none of {', '.join(LIPS)}")
         examples = [realise(self.corpus, self.specs[index]) for index in indices]
         regions = [example.lips for example in examples]
         if lips == "other":
             regions = [self._other_lips(index) for index in indices]
+        elif lips in get_args(Degradation):
+            regions = [self._degraded_lips(index, lips) for index in indices]
         centre = slice(MARGIN // 2, MARGIN // 2 + LIP_SIZE)
         return _collate(examples, [r[:, centre, centre] for r in regions], [lips != "none"] * len(examples))
 
+    def _degraded_lips(self, index: int, kind: str) -> np.ndarray:
+        """Lips of the target as bad video shows them, uint8 (frames, 96, 96); each mixture draws its own."""
+        spec, generator = self.specs[index], np.random.default_rng((index, zlib.crc32(kind.encode())))
+        return degrade(self.corpus.lips(self.corpus.clip(spec.target)), spec.start, spec.frames, kind, generator)
+
     def _other_lips(self, index: int) -> np.ndarray:
         """Lips of the next target of the list that is not heard in this mixture, uint8 (frames, 96, 96)."""
-        spec = self.specs[index]
-        heard = {spec.target, *(clip for clip, _ in spec.maskers)}
+        heard = self.specs[index].heard
         for other in self.specs[index + 1 :] + self.specs[:index]:
             if other.target not in heard:
                 return self.corpus.lips(self.corpus.clip(other.target), other.start, other.frames)
@@ -200,21 +193,6 @@ def read_list(corpus: Corpus, name: str) -> list[MixtureSpec]:
         return [MixtureSpec.from_json(json.loads(line)) for line in path.read_text().splitlines()]
     except (ValueError, TypeError, KeyError) as error:
         raise UserError(f"{path}: holds a line that is no mixture ({error}); delete the folder and prepare it again")
-
-
-def _cyclic(corpus: Corpus, clip_id: str, start: int, samples: int) -> np.ndarray:
-    """Excerpt of a masker that begins again when it ends, float32 (samples,)."""
-    clip = corpus.clip(clip_id)
-    if start + samples <= clip.samples:
-        return corpus.audio(clip, start, samples)
-    return np.resize(np.roll(corpus.audio(clip), -start), samples)
-
-
-def _rms(wave: np.ndarray, spec: MixtureSpec) -> float:
-    power = float(np.dot(wave, wave)) / len(wave)
-    if power == 0:
-        raise UserError(f"mixture of '{spec.target}' ({spec.condition}): a signal is silent, so it has no SNR")
-    return power**0.5
 
 
 def _collate(examples: Sequence[Example], lips: Sequence[np.ndarray], present: Sequence[bool]) -> Batch:

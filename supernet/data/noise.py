@@ -1,6 +1,6 @@
 """Generated noise: coloured, modulated and impulsive. Each is a pure function of a random generator and a length.
 
-Used by `supernet.data.mixtures` for the maskers of the synthetic corpus. All have unit RMS.
+Used by `supernet.data.mixing` for the maskers of the synthetic corpus. All have unit RMS.
 """
 
 from __future__ import annotations

@@ -6,12 +6,38 @@ Part of every command's configuration (`--data.<field>`); read by `supernet.data
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
-from typing import Literal
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any, Literal, get_args
 
 from supernet.data.synthetic import SyntheticSettings
 from supernet.errors import UserError
 from supernet.timing import FRAME_RATE
+
+Condition = Literal[
+    "coloured",
+    "modulated",
+    "impulsive",
+    "babble",
+    "talker",
+    "same_talker",
+    "ambience",
+    "events",
+    "noise",
+    "music",
+    "scene",
+]
+Degradation = Literal["black", "frozen", "occluded", "low_resolution", "delayed", "dropped"]
+MIXING = (  # noted of a corpus, a list or a training only where they are not the default
+    "conditions",
+    "snr_weighting",
+    "interferers",
+    "onset",
+    "babble",
+    "rooms",
+    "level_db",
+)
+DEGRADING = ("lip_degradation", "lip_degradations")
 
 
 @dataclass
@@ -27,7 +53,25 @@ class DataSettings:
         seed: decides splits, lists and training mixtures.
         snr_min: lowest signal-to-noise ratio, dB.
         snr_max: highest signal-to-noise ratio, dB.
-        reverberation: put target and maskers into synthetic rooms; the target of training stays dry.
+        reverberation: put target and maskers into rooms; the target of training stays dry.
+        rooms: where reverberation comes from: `noise` (decaying noise tails), `image` (shoe-box rooms by image sources;
+            needs pip install 'ofa-avse[rooms]') or a folder of impulse responses, a sub-folder a room, copied into the
+            corpus and split so that no room is heard in two splits.
+        conditions: kinds of mixtures, in equal shares; empty: those of the corpus. `coloured`, `modulated` and
+            `impulsive` noise is generated; `ambience` and `events` are recorded noises that stay or come and go,
+            `noise` is any of them, `music` those of that category; `babble`, `talker` and `same_talker` are voices;
+            `scene` is a mixture as the corpus came with it, with no change of its SNR, room or level.
+        snr_weighting: SNR as the ratio of powers, `plain`, or behind the speech-weighting filter of the Clarity and
+            AVSE challenges, `speech`.
+        interferers: least and most maskers of a mixture, each of a condition of its own; those after the first are up
+            to 3 dB louder or softer than it, and their sum has the SNR.
+        onset: share of the mixtures whose maskers begin late, at a random moment of the first half, and swell over
+            0.5 s at most; SNR then holds from that moment on.
+        babble: least and most talkers of `babble`.
+        level_db: lowest and highest overall gain of a mixture, dB; one that would clip is scaled down all the same.
+        lip_degradation: in training, share of the clips whose lips are degraded.
+        lip_degradations: the kinds that take part: pictures that are `black`, `frozen`, `occluded` by a patch, of
+            `low_resolution`, `delayed` by up to 200 ms either way, or with frames `dropped`.
         list_seconds: length of each mixture in the fixed lists, a multiple of 0.04 s.
         val_items: mixtures in the validation list.
         test_items: mixtures in the test list.
@@ -53,6 +97,15 @@ class DataSettings:
     snr_min: float = -5.0
     snr_max: float = 5.0
     reverberation: bool = False
+    rooms: str = "noise"
+    conditions: list[Condition] = field(default_factory=list)
+    snr_weighting: Literal["plain", "speech"] = "plain"
+    interferers: list[int] = field(default_factory=lambda: [1, 1])
+    onset: float = 0.0
+    babble: list[int] = field(default_factory=lambda: [3, 6])
+    level_db: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    lip_degradation: float = 0.0
+    lip_degradations: list[Degradation] = field(default_factory=lambda: list(get_args(Degradation)))
     list_seconds: float = 2.0
     val_items: int = 60
     test_items: int = 200
@@ -76,12 +129,45 @@ class DataSettings:
                 raise UserError(f"data.{name}: must be at least 1, but is {getattr(self, name)}")
         if self.snr_min > self.snr_max:
             raise UserError(f"data.snr_min: {self.snr_min:g} dB exceeds data.snr_max, {self.snr_max:g}; swap them")
-        if not 0 <= self.balance <= 1:
-            raise UserError(f"data.balance: must lie in [0, 1], but is {self.balance:g}")
+        for name in ("balance", "onset", "lip_degradation"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise UserError(f"data.{name}: must lie in [0, 1], but is {getattr(self, name):g}")
         for name in ("seed", "test_clips", "val_clips", "held_out_speakers", "other_items", "loaders"):
             if getattr(self, name) < 0:
                 raise UserError(f"data.{name}: must not be negative, but is {getattr(self, name)}")
         whole_frames(self.list_seconds, "data.list_seconds")
+        _check_range("interferers", self.interferers, 1, 3)
+        _check_range("babble", self.babble, 1, 100)
+        _check_range("level_db", self.level_db, -60, 60)
+        for name, known in (("conditions", get_args(Condition)), ("lip_degradations", get_args(Degradation))):
+            for value in getattr(self, name):
+                if value not in known:
+                    raise UserError(f"data.{name}: '{value}' is none of {', '.join(known)}")
+            if len(set(getattr(self, name))) < len(getattr(self, name)):
+                raise UserError(f"data.{name}: names one twice; name each once")
+        if self.lip_degradation and not self.lip_degradations:
+            raise UserError("data.lip_degradations: is empty; name a kind, or set data.lip_degradation to 0")
+        if self.rooms != "noise" and not self.reverberation:
+            raise UserError(f"data.rooms: '{self.rooms}' is not heard; set data.reverberation to true as well")
+
+    @property
+    def rooms_folder(self) -> str | None:
+        """The folder of given impulse responses, None where rooms are computed."""
+        return None if self.rooms in ("noise", "image") else self.rooms
+
+    def changed(self, names: Sequence[str]) -> dict[str, Any]:
+        """Those of the named settings that differ from their defaults, which older corpora and runs do not note."""
+        defaults = {f.name: f.default if f.default is not MISSING else f.default_factory() for f in fields(self)}
+        return {name: getattr(self, name) for name in names if getattr(self, name) != defaults[name]}
+
+
+def _check_range(name: str, values: Sequence[float], least: float, most: float) -> None:
+    """Refuse what is no [lowest, highest] within [least, most]."""
+    if len(values) != 2 or not least <= values[0] <= values[1] <= most:
+        raise UserError(
+            f"data.{name}: must be the lowest and the highest value, between {least:g} and {most:g}, "
+            f"not {', '.join(f'{value:g}' for value in values) or 'empty'}"
+        )
 
 
 def whole_frames(seconds: float, key: str) -> int:

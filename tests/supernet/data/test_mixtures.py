@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from supernet.data.drawing import CONDITIONS, Drawing, MixtureSpec, noise_condition
+from supernet.data.drawing import CONDITIONS, Drawing, noise_condition
 from supernet.data.manifest import Corpus, write_lines
-from supernet.data.mixtures import FixedMixtures, TrainingMixtures, realise
+from supernet.data.mixing import realise
+from supernet.data.mixtures import FixedMixtures, TrainingMixtures
 from supernet.data.settings import DataSettings
+from supernet.data.specs import MixtureSpec
 from supernet.errors import UserError
 from supernet.training import batches
 
