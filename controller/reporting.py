@@ -38,6 +38,7 @@ UNSEEN = {
     "synthetic": "Voices, faces, noises and sentences of the test list are unseen in training.",
     "grid": "The test list holds unseen clips of the test speaker; its noises and competing speakers are unseen too.",
 }
+UNSEEN_ELSEWHERE = "Speakers, noises and recorded mixtures of the test list are unseen in training."
 SYSTEMS = {"noisy": "noisy", "true": "winner, true lips", "none": "winner, no lips", "other": "winner, another's lips"}
 
 
@@ -70,7 +71,7 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
             _score(stages.evaluate(lists["test"], path, "test").overall("true"), "si_snri"),
             "retrained from scratch",
         ),
-        corpus=f"{stages.describe(stages.corpus(settings))}. {UNSEEN[settings.data.corpus]}",
+        corpus=f"{stages.describe(stages.corpus(settings))}. {UNSEEN.get(settings.data.corpus, UNSEEN_ELSEWHERE)}",
         settings=_settings(settings),
         stage_seconds=read_json(seconds, "delete it") if seconds.is_file() else {},
         machine=table.header.machine,

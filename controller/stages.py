@@ -95,13 +95,16 @@ def corpus(settings: Settings) -> Corpus:
 def describe(corpus: Corpus) -> str:
     """One line: how many clips and hours of what."""
     parts = []
-    for role, name in (("talker", "talking clips"), ("speech", "speech clips"), ("noise", "noises")):
+    names = {"talker": "talking clips", "speech": "speech clips", "noise": "noises", "mixture": "recorded mixtures"}
+    for role, name in names.items():
         clips = corpus.select(role)
         if clips:
             speakers = len({clip.speaker for clip in clips})
             minutes = sum(clip.samples for clip in clips) / SAMPLE_RATE / 60
             parts.append(
-                f"{len(clips)} {name}" + (f" of {speakers} voices" if role != "noise" else "") + f", {minutes:.0f} min"
+                f"{len(clips)} {name}"
+                + (f" of {speakers} voices" if role in ("talker", "speech") else "")
+                + f", {minutes:.0f} min"
             )
     return "; ".join(parts)
 

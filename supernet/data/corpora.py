@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from supernet.data import preparing, rooms, synthetic
 from supernet.data.drawing import Drawing
-from supernet.data.manifest import LISTS, MANIFEST, Clip, Corpus, Split, write_lines
+from supernet.data.manifest import LISTS, MANIFEST, SCENES, Clip, Corpus, Split, write_lines
 from supernet.data.settings import DEGRADING, MIXING, DataSettings, whole_frames
 from supernet.errors import UserError
 from supernet.files import write_text
@@ -20,25 +20,30 @@ SETTINGS = "settings.json"
 TRAINING_ONLY = ("also", "speech_targets", "balance", "loaders", *DEGRADING)
 UNUSED = {  # settings that do not change what a corpus holds
     "grid": ("folder", "workers", "synthetic", *TRAINING_ONLY),
-    "synthetic": ("folder", "workers", "root", "speech", "noise", *TRAINING_ONLY),
+    "synthetic": ("folder", "workers", "root", "speech", "noise", "noise_corpus", *TRAINING_ONLY),
 }
+GRID_ONLY = ("test_speaker", "test_clips", "val_clips", "held_out_speakers", "other_items")
+ELSEWHERE = (*UNUSED["grid"], *GRID_ONLY)
+NEWER = ("noise_corpus", *MIXING)  # noted only where they are not the default, for older corpora lack them
 STREAMS = {"val": 1, "test": 2, "test_other": 3}  # of random numbers, one a list
 
 
 def build(settings: DataSettings, folder: Path | str) -> Corpus:
     """The corpus that `settings` describe, in `folder`: made, finished or, when it is there, opened.
 
-    Lists: `val` and `test`; for real recordings `test` holds the kept clips of the test speaker, and `test_other`
-    the speakers held out of training, if any. Raises UserError when the folder holds a corpus of other settings.
+    Lists: `val` and `test`; for `grid`, `test` holds the kept clips of the test speaker, and `test_other` the
+    speakers held out of training, if any. Raises UserError when the folder holds a corpus of other settings.
     """
     folder = Path(folder)
     _claim(folder, settings)
     if (folder / MANIFEST).is_file():
         return Corpus.open(folder)
-    if settings.corpus == "grid":
-        clips = preparing.prepare(folder, settings)
-    else:
+    if settings.corpus == "synthetic":
         clips = synthetic.synthesize(folder, settings.synthetic)
+    else:
+        clips, scenes = preparing.prepare(folder, settings)
+        if scenes:  # before the lists, which may draw them
+            write_lines(folder / SCENES, scenes)
     if settings.rooms_folder:
         rooms.adopt(settings.rooms_folder, folder, settings.seed)
     corpus, frames = Corpus(folder, clips), whole_frames(settings.list_seconds, "data.list_seconds")
@@ -55,7 +60,7 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
 def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Sequence[Clip], int]]:
     """Name, split, targets and number of mixtures of each list."""
     val, test = corpus.select("talker", "val"), corpus.select("talker", "test")
-    if settings.corpus == "synthetic":
+    if settings.corpus != "grid":
         return [("val", "val", val, settings.val_items), ("test", "test", test, settings.test_items)]
     own = [clip for clip in test if clip.speaker == settings.test_speaker]
     others = [clip for clip in test if clip.speaker != settings.test_speaker]
@@ -65,8 +70,9 @@ def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Seq
 
 def _claim(folder: Path, settings: DataSettings) -> None:
     """Note the settings in the folder, or compare them with those of the clips that are there."""
-    unused = (*UNUSED[settings.corpus], *MIXING)
-    wanted = {key: value for key, value in asdict(settings).items() if key not in unused} | settings.changed(MIXING)
+    unused = UNUSED.get(settings.corpus, ELSEWHERE)
+    wanted = {key: value for key, value in asdict(settings).items() if key not in (*unused, *NEWER)}
+    wanted |= settings.changed([name for name in NEWER if name not in unused])
     wanted = json.loads(json.dumps(wanted))  # as JSON gives them back
     wanted.get("synthetic", {}).pop("workers", None)
     if settings.corpus == "synthetic":

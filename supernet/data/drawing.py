@@ -21,6 +21,11 @@ from supernet.timing import SAMPLE_RATE, SAMPLES_PER_FRAME
 CONDITIONS = {  # where the settings name none
     "synthetic": ("coloured", "modulated", "impulsive", "babble", "talker"),
     "grid": ("ambience", "events", "babble", "talker", "same_talker"),
+    "folders": ("ambience", "events", "babble", "talker", "same_talker"),
+    "lrs3": ("noise", "babble", "talker", "same_talker"),
+    "avsec3": ("scene", "noise", "talker"),
+    "avsec4": ("scene", "noise", "music", "talker"),
+    "ntcd_timit": ("scene",),
 }
 EVENTS = ("alarm", "animal", "baby", "bell", "chainsaw", "clap", "clock", "dog", "horn", "knock", "rooster", "siren")
 RELATIVE = 3.0  # dB by which further maskers are louder or softer than the first, at most

@@ -18,7 +18,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy.io import wavfile
@@ -27,8 +27,9 @@ from supernet.errors import UserError
 from supernet.files import write_atomically, write_text
 from supernet.timing import SAMPLE_RATE
 
-Role = Literal["talker", "speech", "noise"]
+Role = Literal["talker", "speech", "noise", "mixture"]
 Split = Literal["train", "val", "test"]
+SPLITS: tuple[Split, ...] = get_args(Split)
 
 MANIFEST = "manifest.jsonl"
 LISTS = "lists"
@@ -39,13 +40,14 @@ OPEN_FILES = 4096  # memory maps kept: far below the kernel's 65,530 a process
 
 @dataclass(frozen=True)
 class Clip:
-    """One recording. `talker` has audio and lips, `speech` audio only, `noise` has a category and no speaker."""
+    """One recording. `talker` has audio and lips, `speech` audio only, `noise` has a category and no speaker; `mixture`
+    is a recorded mixture, aligned with the talker's clip that is heard in it and as long."""
 
     id: str
     role: Role
     split: Split
-    speaker: str  # "" for noise
-    category: str  # kind of noise, "" otherwise
+    speaker: str  # "" for noise; the target's for a mixture
+    category: str  # kind of noise or of masker, "" otherwise
     audio: str  # path below the corpus folder
     lips: str  # path below the corpus folder, "" without lips
     samples: int  # at 16 kHz

@@ -45,11 +45,14 @@ class DataSettings:
     """Where training, validation and test mixtures come from.
 
     Args:
-        corpus: `synthetic` talkers, made on the spot, or real recordings laid out like `grid`.
+        corpus: `synthetic` talkers, made on the spot, or real recordings: `grid`, `lrs3`, `avsec3`, `avsec4` and
+            `ntcd_timit` as these corpora are laid out, `folders` for any videos, `<speaker>/<clip>.mp4`.
         folder: where the prepared corpus is written; the run's own folder when not given.
-        root: videos of talkers, `root/<speaker>/*.mp4` (or .mpg, .avi); for `grid`.
-        speech: folder of speech recordings for babble and competing talkers; for `grid`.
-        noise: folder of noise recordings; for `grid`.
+        root: the corpus of talkers; all but `synthetic`.
+        speech: folder of speech recordings for babble and competing talkers. Under these conditions `grid` and
+            `folders` need it, unless the noise corpus brings speech; elsewhere the corpus has talkers enough.
+        noise: folder of noise recordings, or the noise corpus. Only AVSEC brings noise of its own.
+        noise_corpus: how `noise` is laid out: any `folder`, `wham`, or `cec2` with noise, music and speech.
         seed: decides splits, lists and training mixtures.
         snr_min: lowest signal-to-noise ratio, dB.
         snr_max: highest signal-to-noise ratio, dB.
@@ -88,11 +91,12 @@ class DataSettings:
         synthetic: the synthetic voices and sentences.
     """
 
-    corpus: Literal["synthetic", "grid"] = "synthetic"
+    corpus: Literal["synthetic", "grid", "folders", "lrs3", "avsec3", "avsec4", "ntcd_timit"] = "synthetic"
     folder: str | None = None
     root: str | None = None
     speech: str | None = None
     noise: str | None = None
+    noise_corpus: Literal["folder", "wham", "cec2"] = "folder"
     seed: int = 0
     snr_min: float = -5.0
     snr_max: float = 5.0

@@ -1,13 +1,21 @@
-"""Folders of speech and of noise, as people have them; speakers and kinds of noise are read from the files' names."""
+"""Folders as people have them: videos of talkers, `<speaker>/<clip>.mp4` (.mpg, .avi, …), speech, and noise.
+
+Speakers of speech and kinds of noise are read from the files' names.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from supernet.data.manifest import Role
-from supernet.data.media import AUDIO_SUFFIXES
-from supernet.data.readers import Recording, draft, files
+from supernet.data.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from supernet.data.readers import Recording, draft, files, named
 from supernet.data.splits import noise_kind, speech_speaker
+
+
+def read(root: Path, key: str) -> list[Recording]:
+    paths = files(root, key, VIDEO_SUFFIXES, "talker recording", depth=2)
+    return [Recording(draft("talker", named("talker", p), p, speaker=p.parts[0]), root / p, root / p) for p in paths]
 
 
 def read_speech(root: Path, key: str) -> list[Recording]:
@@ -21,8 +29,7 @@ def read_noise(root: Path, key: str) -> list[Recording]:
 def _read(role: Role, root: Path, key: str) -> list[Recording]:
     recordings = []
     for path in files(root, key, AUDIO_SUFFIXES, f"{role} recording"):
-        name = "-".join((role, *path.with_suffix("").parts))
         speaker = speech_speaker(path) if role == "speech" else ""
         category = noise_kind(path)[0] if role == "noise" else ""
-        recordings.append(Recording(draft(role, name, path, speaker, category), root / path))
+        recordings.append(Recording(draft(role, named(role, path), path, speaker, category), root / path))
     return recordings

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
@@ -14,6 +15,8 @@ from scipy.io import wavfile
 
 from supernet.data.manifest import Clip, Corpus
 from supernet.data.settings import DataSettings
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `layouts`
 
 FRAMES = 50
 SAMPLES = FRAMES * 640
