@@ -17,6 +17,7 @@ from supernet.data.manifest import Clip, Corpus
 from supernet.data.settings import DataSettings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `layouts`
+from layouts import Drawn  # noqa: E402
 
 FRAMES = 50
 SAMPLES = FRAMES * 640
@@ -125,6 +126,12 @@ def write_video() -> Callable[..., Path]:
 @pytest.fixture
 def face() -> Callable[[int], np.ndarray]:
     return draw_face
+
+
+@pytest.fixture(scope="session")
+def media() -> Drawn:
+    """Makes what the miniatures of `layouts` hold."""
+    return Drawn(draw_face, encode_video, voice)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,6 @@ from functools import cache
 import layouts
 import numpy as np
 import pytest
-from conftest import draw_face, encode_video, voice
 
 from eval.evaluation import evaluate
 from supernet import AVConvTasNet, SearchSpace
@@ -57,11 +56,6 @@ def no_processes():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(preparing, "ProcessPool", Here)
         yield
-
-
-@pytest.fixture(scope="module")
-def media():
-    return layouts.Drawn(draw_face, encode_video, voice)
 
 
 def made(folder, media, corpus, noise_corpus=None, **changes):
