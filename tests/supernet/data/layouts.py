@@ -122,7 +122,7 @@ def cec2(root: Path, media: Names) -> None:
 def avsec3(root: Path, media: Names) -> None:
     def masker(number: int) -> dict:
         kind = ("noise", "speech")[number % 2]
-        name = f"CIN_fan_{number:03}" if kind == "noise" else f"{number}Gi83BHQsMA"
+        name = f"CIN_fan_{number:03}" if kind == "noise" else f"{number:03}83BHQsMAB"
         return {"interferer": {"type": kind, "time_start": 0, "time_end": RATE, "name": name, "offset": 0}}
 
     _scenes(root, media, masker, ("mixed", "target", "interferer"))
@@ -173,7 +173,7 @@ def _scenes(root: Path, media: Names, masker: Callable[[int], dict], endings: tu
             scene, talk = f"S{first + number:05}", TALKS[number % 4 + (4 if part == "dev" else 0)]
             target = {"name": f"trainval/{talk}/0000{number}", "time_start": 0, "time_end": RATE}
             row = {"dataset": part, "scene": scene, "target": target, "duration": RATE, "SNR": -5.0 + number}
-            rows.append(row | {"pre_samples": 0, "post_samples": 0} | masker(number))
+            rows.append(row | {"pre_samples": 0, "post_samples": 0} | masker(number + (100 if part == "dev" else 0)))
             folder = root / part / "scenes"
             clean = media.sound(folder / f"{scene}_{endings[1]}.wav")
             noise = media.sound(folder / f"{scene}_{endings[2]}.wav")

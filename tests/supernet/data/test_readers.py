@@ -69,6 +69,14 @@ def test_no_speaker_crosses_a_split_and_every_split_has_talkers(corpus, found):
     assert any(assigned(found(corpus), corpus, seed=seed) != clips for seed in range(1, 9))
 
 
+@pytest.mark.parametrize("corpus", ["avsec3", "avsec4", "cec2", "wham"])
+def test_no_masker_crosses_a_split(corpus, found):
+    recordings = [recording for recording in found(corpus) if recording.clip.role in ("speech", "noise")]
+    of = {recording.clip.id: recording.group or recording.clip.id for recording in recordings}
+    splits = splits_by(assigned(recordings, "avsec3"), lambda clip: (clip.role, of[clip.id]))
+    assert all(len(own) == 1 for own in splits.values())
+
+
 @pytest.mark.parametrize("corpus", ["avsec3", "avsec4", "ntcd_timit"])
 def test_mixtures_stay_with_their_talkers(corpus, found):
     recordings = found(corpus)
@@ -162,6 +170,25 @@ def test_avsec_counts_what_it_leaves_out(found, capsys):
     assert "2 scenes lack their mixture, target or video" in line and "2 scenes of eval/ have no target" in line
     assert not {"talker-train-S00002", "talker-dev-S99999"} & {recording.clip.id for recording in recordings}
     assert len(line.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("corpus", "gone", "line"),
+    [
+        ("lrs3", "trainval/aFi83BHQsMa/00001.mp4", "1 texts have no video"),
+        ("wham", "wham_noise/tr/01aa010a_1.3053_01po0310_-1.3053.wav", "1 rows of the metadata have no file"),
+        ("cec2", "train/interferers/noise/CIN_fan_001.wav", "1 entries of the lists have no file"),
+        ("cec2", "metadata/masker_speech_list.json", "6 files are in no list"),
+        ("ntcd_timit", "Raw/02M/sa1Raw.npy", "1 clean files have no pictures, 4 noisy files have no clean file"),
+        ("ntcd_timit", "Clean/volunteers/01M/straightcam/sa1.wav", "1 pictures have no clean file, 4 noisy files"),
+    ],
+)
+def test_what_a_corpus_lacks_is_counted_in_one_line(corpus, gone, line, found, capsys):
+    found(corpus)
+    assert not capsys.readouterr().out
+    found(corpus, lambda root: (root / gone).unlink())
+    (printed,) = capsys.readouterr().out.splitlines()
+    assert line in printed
 
 
 def test_ntcd_timit_prefers_lip_pictures_and_tests_its_own_speakers(found):
