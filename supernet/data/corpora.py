@@ -14,7 +14,7 @@ from supernet.data.drawing import Drawing
 from supernet.data.manifest import LISTS, MANIFEST, Clip, Corpus, Split, write_lines
 from supernet.data.settings import DataSettings, whole_frames
 from supernet.errors import UserError
-from supernet.files import write_text
+from supernet.files import read_json, write_text
 
 SETTINGS = "settings.json"
 TRAINING_ONLY = ("also", "speech_targets", "balance", "loaders")
@@ -22,6 +22,10 @@ UNUSED = {  # settings that do not change what a corpus holds
     "grid": ("folder", "workers", "synthetic", *TRAINING_ONLY),
     "synthetic": ("folder", "workers", "root", "speech", "noise", *TRAINING_ONLY),
 }
+SPLITTING = (  # settings that splits and lists depend on, but no clip
+    *("seed", "snr_min", "snr_max", "reverberation", "list_seconds", "val_items", "test_items", "other_items"),
+    *("test_speaker", "test_clips", "val_clips", "held_out_speakers"),
+)
 STREAMS = {"val": 1, "test": 2, "test_other": 3}  # of random numbers, one a list
 
 
@@ -29,12 +33,18 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
     """The corpus that `settings` describe, in `folder`: made, finished or, when it is there, opened.
 
     Lists: `val` and `test`; for real recordings `test` holds the kept clips of the test speaker, and `test_other`
-    the speakers held out of training, if any. Raises UserError when the folder holds a corpus of other settings.
+    the speakers held out of training, if any. Raises UserError when the folder holds a corpus of other settings, and
+    before anything is made when `data.also` names what is no corpus.
     """
     folder = Path(folder)
     _claim(folder, settings)
     if (folder / MANIFEST).is_file():
         return Corpus.open(folder)
+    for also in settings.also:
+        try:
+            Corpus.open(also)
+        except UserError as error:
+            raise UserError(f"data.also: {error}") from error
     if settings.corpus == "grid":
         clips = preparing.prepare(folder, settings)
     else:
@@ -43,6 +53,8 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
     short = sum(clip.frames < frames for clip in corpus.select("talker"))
     if short:
         tqdm.write(f"{short} talker clips are shorter than data.list_seconds: in the lists they are no targets")
+    for left in (folder / LISTS).glob("*.jsonl"):  # by a preparation that was stopped here, with other lists
+        left.unlink()
     for name, split, targets, items in _lists(corpus, settings):
         drawing = Drawing(corpus, settings, split, frames, targets)
         specs = drawing.specs(items, (settings.seed, STREAMS[name]))
@@ -62,7 +74,11 @@ def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Seq
 
 
 def _claim(folder: Path, settings: DataSettings) -> None:
-    """Note the settings in the folder, or compare them with those of the clips that are there."""
+    """Note the settings in the folder, or compare them with those of the clips that are there.
+
+    As long as the corpus is not finished, splits and lists may be asked for in another way: a preparation that was
+    refused for too few clips goes on from those that it has made.
+    """
     wanted = {key: value for key, value in asdict(settings).items() if key not in UNUSED[settings.corpus]}
     wanted = json.loads(json.dumps(wanted))  # as JSON gives them back
     wanted.get("synthetic", {}).pop("workers", None)
@@ -72,12 +88,11 @@ def _claim(folder: Path, settings: DataSettings) -> None:
     if not (path.is_file() and any(folder.glob("audio/*"))):
         write_text(path, json.dumps(wanted, indent=2) + "\n")
         return
-    try:
-        there = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete the folder and prepare it again")
-    if there != wanted:
-        keys = sorted(key for key in wanted if there.get(key) != wanted[key])
+    there = read_json(path, "delete the folder and prepare it again")
+    keys = sorted(key for key in wanted | there if there.get(key) != wanted.get(key))
+    if not (folder / MANIFEST).is_file() and set(keys) <= set(SPLITTING):
+        write_text(path, json.dumps(wanted, indent=2) + "\n")
+    elif keys:
         raise UserError(
             f"{folder}: holds a corpus made with other settings (data.{', data.'.join(keys)}); "
             "use another folder or delete it"
