@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import os
 import socket
-from concurrent.futures import Future
+from collections.abc import Collection
+from concurrent.futures import FIRST_COMPLETED, Future
+from concurrent.futures import wait as wait_for
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,6 +55,10 @@ class Cluster:
     def submit(self, subnet: Subnet) -> Future[Evaluation]:
         """Begin an evaluation."""
         return self._task.remote(subnet, *self._arguments).future()
+
+    def wait(self, futures: Collection[Future[Evaluation]]) -> set[Future[Evaluation]]:
+        """Those of `futures` that are done, at least one."""
+        return wait_for(futures, return_when=FIRST_COMPLETED).done
 
     def result(self, future: Future[Evaluation]) -> Evaluation:
         """What came of an evaluation that is done. Raises WorkerDied, or what the evaluation raised."""

@@ -5,15 +5,17 @@ Only this process, the parent, writes the ledger; a worker sends its evaluation 
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, wait
+from collections import Counter, deque
+from collections.abc import Collection, Iterator, Sequence
+from concurrent.futures import Future
 from typing import Protocol
 
 from controller.evaluation import Evaluation, LedgeredEvaluator
-from controller.workers import Processes, WorkerDied
+from controller.workers import NeverBegan, Processes, WorkerDied
 from supernet.errors import UserError
 from supernet.space import Subnet
+
+BEGINNINGS = 3  # of an evaluation whose worker is found dead; more than that is no accident
 
 
 class Workers(Protocol):
@@ -22,6 +24,8 @@ class Workers(Protocol):
     count: int
 
     def submit(self, subnet: Subnet) -> Future[Evaluation]: ...
+
+    def wait(self, futures: Collection[Future[Evaluation]]) -> set[Future[Evaluation]]: ...
 
     def result(self, future: Future[Evaluation]) -> Evaluation:
         """Raises WorkerDied, or what the evaluation raised."""
@@ -54,10 +58,11 @@ class Executor:
     def evaluate(self, subnets: Sequence[Subnet]) -> Iterator[Evaluation]:
         """Evaluations of `subnets` as they become known, which need not be their order.
 
-        A worker that dies costs its own evaluation, which is tried once more after the others.
+        A worker that dies costs its own evaluation, which is tried once more after the others; one that is dead before
+        an evaluation begins costs nothing.
 
         Raises:
-            UserError: when an evaluation's worker died twice; all others have been made and kept.
+            UserError: when an evaluation's worker died twice, or none begins it; all others have been made and kept.
             Exception: what an evaluation raised. No further one is begun; those under way are finished and kept.
         """
         missing = []
@@ -74,22 +79,23 @@ class Executor:
 
     def _share_out(self, workers: Workers, subnets: Sequence[Subnet]) -> Iterator[Evaluation]:
         waiting, running = deque(subnets), {}
-        tried: set[Subnet] = set()  # and lost to the death of a worker
-        lost: dict[Subnet, WorkerDied] = {}  # twice
+        deaths: Counter[Subnet] = Counter()  # of workers that evaluated it
+        stillbirths: Counter[Subnet] = Counter()  # of workers that were to
+        lost: dict[Subnet, WorkerDied] = {}
         failure: Exception | None = None
         while running or (waiting and not failure):
             while waiting and not failure and len(running) < workers.count:
                 subnet = waiting.popleft()
                 running[workers.submit(subnet)] = subnet
-            for future in wait(running, return_when=FIRST_COMPLETED).done:
+            for future in workers.wait(running):
                 subnet = running.pop(future)
                 try:
                     evaluation = workers.result(future)
                 except WorkerDied as death:
-                    if subnet in tried:
+                    (stillbirths if isinstance(death, NeverBegan) else deaths)[subnet] += 1
+                    if deaths[subnet] > 1 or stillbirths[subnet] == BEGINNINGS:
                         lost[subnet] = death
                     else:
-                        tried.add(subnet)
                         waiting.append(subnet)
                 except Exception as error:
                     failure = failure or error
@@ -100,8 +106,9 @@ class Executor:
             raise failure
         for subnet, death in lost.items():
             raise UserError(
-                f"{subnet}: two processes died evaluating it (the second: {death}), often for lack of memory; use "
-                "fewer workers or smaller batches. All other evaluations are kept: the same command goes on from here"
+                f"{subnet}: {deaths[subnet] + stillbirths[subnet]} processes died evaluating it (the last: {death}), "
+                "often for lack of memory; use fewer workers or smaller batches. All other evaluations are kept: the "
+                "same command goes on from here"
             ) from death
 
     def __enter__(self) -> Executor:

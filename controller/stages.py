@@ -7,7 +7,7 @@ run's folder, goes on where it was killed, and does nothing when its result is t
     supernet/weights.safetensors
     quality.csv                 the 324 subnets
     search/ledger.sqlite, search/search.json, search/<method>.json
-    retrained/<subnet>/weights.safetensors, validation.json
+    retrained/<subnet>/weights.safetensors, validation.json; or diverged.json
     winner.safetensors          the retrained winner
     report.html
 """
@@ -19,6 +19,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cache
 from pathlib import Path
@@ -55,11 +56,12 @@ from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 from supernet.timing import SAMPLE_RATE
 from supernet.tracking import Tracker
-from supernet.training import WEIGHTS, device, train
+from supernet.training import WEIGHTS, Diverged, device, train
 
 TABLE = "quality.csv"
 WINNER = "winner.safetensors"
 VALIDATION = "validation.json"
+DIVERGED = "diverged.json"
 SEARCH_AGAIN = "run `ofa-avse search` again"
 VALIDATE_AGAIN = "delete it and run `ofa-avse retrain` again"
 
@@ -266,12 +268,16 @@ def finetuned(settings: Settings, subnets: list[Subnet]) -> dict[Subnet, Evaluat
 
 
 def retrain(settings: Settings, subnet: Subnet, tracker: Tracker | None = None) -> AVConvTasNet:
-    """Train `subnet` from scratch, and note what it is worth on the validation list."""
+    """Train `subnet` from scratch, and note what it is worth on the validation list, or that training diverged."""
     path = retrained_path(settings, subnet)
     training = settings.retrain
     model = network(settings, subnet, training.seed)
     mixtures = training_mixtures(settings, training)
-    train(model, mixtures, Single(subnet), training, path.parent, tracker, f"retrain {subnet}")
+    try:
+        train(model, mixtures, Single(subnet), training, path.parent, tracker, f"retrain {subnet}")
+    except Diverged:
+        write_text(path.with_name(DIVERGED), json.dumps(asdict(training)) + "\n")
+        raise
     note = path.with_name(VALIDATION)
     if not note.is_file():
         scores = validate(model, validation(settings))
@@ -282,6 +288,12 @@ def retrain(settings: Settings, subnet: Subnet, tracker: Tracker | None = None) 
 
 def retrained_path(settings: Settings, subnet: Subnet) -> Path:
     return settings.folder / "retrained" / str(subnet) / WEIGHTS
+
+
+def diverged(settings: Settings, subnet: Subnet) -> bool:
+    """Whether the training of `subnet` from scratch diverged, under the settings as they are now."""
+    mark = retrained_path(settings, subnet).with_name(DIVERGED)
+    return mark.is_file() and read_json(mark, "delete it") == asdict(settings.retrain)
 
 
 def retrained_score(settings: Settings, subnet: Subnet) -> ValidationScore | None:

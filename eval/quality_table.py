@@ -64,6 +64,13 @@ class QualityRow:
 
 
 _PREFIX = "si_snri_"
+_KINDS = {  # of the header's fields, in words
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "dict[str, Any]": "an object",
+}
 _COLUMNS = tuple(f.name for f in fields(QualityRow) if f.name != "by_condition")
 
 
@@ -213,9 +220,21 @@ def _read_header(comments: list[str], path: Path) -> tuple[QualityHeader, int]:
         values = {key: json.loads(text) for key, text in (line[2:].split(": ", 1) for line in comments)}
         count = values.pop("rows")
         header = QualityHeader(**values)
+        kinds = {field.name: field.type for field in fields(QualityHeader)} | {"rows": "int"}
+        for name, value in (values | {"rows": count}).items():
+            if not _is(kinds[name], value):
+                raise TypeError(f"{name} must be {_KINDS[kinds[name]]}, not {json.dumps(value)[:80]}")
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged header ({error}); run `ofa-avse score` again") from None
     return header, count
+
+
+def _is(kind: str, value: Any) -> bool:
+    """Whether a JSON value is of the type that a field of the header is annotated with."""
+    if kind in ("int", "float"):
+        numbers = int if kind == "int" else (int, float)
+        return isinstance(value, numbers) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, {"str": str, "bool": bool, "dict[str, Any]": dict}[kind])
 
 
 def _read_rows(reader: csv.DictReader, path: Path) -> list[QualityRow]:

@@ -14,7 +14,7 @@ from supernet.data.drawing import Drawing
 from supernet.data.manifest import LISTS, MANIFEST, SCENES, Clip, Corpus, Split, write_lines
 from supernet.data.settings import DEGRADING, MIXING, DataSettings, whole_frames
 from supernet.errors import UserError
-from supernet.files import write_text
+from supernet.files import read_json, write_text
 
 SETTINGS = "settings.json"
 TRAINING_ONLY = ("also", "speech_targets", "balance", "loaders", *DEGRADING)
@@ -28,6 +28,11 @@ UNUSED = {  # settings that do not change what a corpus holds
 GRID_ONLY = ("test_speaker", "test_clips", "val_clips", "held_out_speakers", "other_items")
 ELSEWHERE = (*UNUSED["grid"], *GRID_ONLY)
 NEWER = ("noise_corpus", *MIXING)  # noted only where they are not the default, for older corpora lack them
+SPLITTING = (  # settings that splits and lists depend on, but no clip
+    *("seed", "snr_min", "snr_max", "reverberation", "list_seconds", "val_items", "test_items", "other_items"),
+    *("test_speaker", "test_clips", "val_clips", "held_out_speakers"),
+    *(name for name in MIXING if name != "rooms"),
+)
 STREAMS = {"val": 1, "test": 2, "test_other": 3}  # of random numbers, one a list
 
 
@@ -35,12 +40,18 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
     """The corpus that `settings` describe, in `folder`: made, finished or, when it is there, opened.
 
     Lists: `val` and `test`; for `grid`, `test` holds the kept clips of the test speaker, and `test_other` the
-    speakers held out of training, if any. Raises UserError when the folder holds a corpus of other settings.
+    speakers held out of training, if any. Raises UserError when the folder holds a corpus of other settings, and
+    before anything is made when `data.also` names what is no corpus.
     """
     folder = Path(folder)
     claim(folder, settings)
     if (folder / MANIFEST).is_file():
         return Corpus.open(folder)
+    for also in settings.also:
+        try:
+            Corpus.open(also)
+        except UserError as error:
+            raise UserError(f"data.also: {error}") from error
     if settings.corpus == "synthetic":
         clips = synthetic.synthesize(folder, settings.synthetic)
     else:
@@ -53,6 +64,8 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
     short = sum(clip.frames < frames for clip in corpus.select("talker"))
     if short:
         tqdm.write(f"{short} talker clips are shorter than data.list_seconds: in the lists they are no targets")
+    for left in (folder / LISTS).glob("*.jsonl"):  # by a preparation that was stopped here, with other lists
+        left.unlink()
     for name, split, targets, items in _lists(corpus, settings):
         drawing = Drawing(corpus, settings, split, frames, targets)
         specs = drawing.specs(items, (settings.seed, STREAMS[name]))
@@ -72,8 +85,11 @@ def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Seq
 
 
 def claim(folder: Path, settings: DataSettings) -> None:
-    """Note the settings in the folder, or compare them with those of the clips that are there. Raises UserError when
-    they differ."""
+    """Note the settings in the folder, or compare them with those of the clips that are there.
+
+    As long as the corpus is not finished, splits and lists may be asked for in another way: a preparation that was
+    refused for too few clips goes on from those that it has made. Raises UserError when other settings differ.
+    """
     unused = UNUSED.get(settings.corpus, ELSEWHERE)
     wanted = {key: value for key, value in asdict(settings).items() if key not in (*unused, *NEWER)}
     wanted |= settings.changed([name for name in NEWER if name not in unused])
@@ -87,12 +103,11 @@ def claim(folder: Path, settings: DataSettings) -> None:
     if not (path.is_file() and (any(folder.glob("audio/*")) or (folder / MANIFEST).is_file())):
         write_text(path, json.dumps(wanted, indent=2) + "\n")
         return
-    try:
-        there = json.loads(path.read_text())
-    except ValueError as error:
-        raise UserError(f"{path}: cannot be read ({error}); delete the folder and prepare it again")
-    if there != wanted:
-        keys = sorted(key for key in {*wanted, *there} if there.get(key) != wanted.get(key))
+    there = read_json(path, "delete the folder and prepare it again")
+    keys = sorted(key for key in wanted | there if there.get(key) != wanted.get(key))
+    if not (folder / MANIFEST).is_file() and set(keys) <= set(SPLITTING):
+        write_text(path, json.dumps(wanted, indent=2) + "\n")
+    elif keys:
         raise UserError(
             f"{folder}: holds a corpus made with other settings (data.{', data.'.join(keys)}); "
             "use another folder or delete it"

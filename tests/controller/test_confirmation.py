@@ -8,14 +8,17 @@ import pytest
 from landscape import Landscape
 from landscape import parameters as size
 
+from controller import stages
 from controller.config import NetworkSettings, Settings
-from controller.confirmation import candidates, found
+from controller.confirmation import candidates, confirm, found
 from controller.reward import Costs, RewardSettings
 from controller.search import search
 from controller.settings import SearchSettings
 from supernet.errors import UserError
+from supernet.training import Diverged
 
 FIRST, SECOND = "E192-B192-X6-R3-H2.0-V128", "E192-B192-X6-R3-H2.0-V256"
+THIRD, FOURTH, DEEPER = "E128-B128-X4-R2-H1.5-V128", "E128-B128-X4-R3-H1.5-V128", "E256-B256-X8-R4-H2.5-V256"
 
 
 @pytest.fixture
@@ -23,14 +26,21 @@ def settings(tmp_path: Path) -> Settings:
     """Of a run whose search preferred FIRST to SECOND, which is larger."""
     reward = asdict(RewardSettings(baseline=10.0, target=50e3))
     (tmp_path / "search").mkdir()
-    outcome = {"winner": {"subnet": FIRST}, "candidates": [FIRST, SECOND], "reward": reward}
+    rewards = {DEEPER: 9.0, FOURTH: 0.7, FIRST: 1.0, THIRD: 0.8, SECOND: 0.9}
+    outcome = {
+        "winner": {"subnet": FIRST},
+        "candidates": [FIRST, SECOND],
+        "reward": reward,
+        "settings": {"compute_bound": True},
+        "trajectory": [{"subnet": name, "si_snri": 9.0, "reward": value} for name, value in rewards.items()],
+    }
     (tmp_path / "search" / "search.json").write_text(json.dumps(outcome))
     return Settings(run=str(tmp_path), network=NetworkSettings(width=0.125))
 
 
 def retrained(settings: Settings, subnet: str, si_snri: float) -> None:
     folder = settings.folder / "retrained" / subnet
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     (folder / "validation.json").write_text(json.dumps({"si_snri": si_snri, "standard_error": 0.1, "clips": 8}))
 
 
@@ -51,6 +61,55 @@ def test_a_subnet_retrained_for_another_reason_does_not_win(settings):
     retrained(settings, FIRST, 5.0)
     retrained(settings, SECOND, 4.0)
     retrained(settings, "E128-B128-X4-R2-H1.5-V128", 20.0)
+    assert str(found(settings)) == FIRST
+
+
+@pytest.fixture
+def retrain(settings, monkeypatch):
+    """Stands in for training: SI-SNRi by name; the others diverge. Returns what was trained, in order."""
+
+    def stand_in(scores: dict[str, float]) -> list[str]:
+        trained = []
+
+        def train(network, mixtures, sampler, training, folder, *_, **__):
+            trained.append(folder.name)
+            if folder.name not in scores:
+                raise Diverged("learning_rate: training diverged at 0.002; lower it")
+            if not (folder / "validation.json").is_file():
+                retrained(settings, folder.name, scores[folder.name])
+
+        monkeypatch.setattr(stages, "train", train)
+        monkeypatch.setattr(stages, "training_mixtures", lambda *_: None)
+        monkeypatch.setattr(stages, "network", lambda *_: None)
+        return trained
+
+    return stand_in
+
+
+def test_a_candidate_whose_training_diverges_is_passed_over_for_the_next_best(settings, retrain, capsys):
+    trained = retrain({SECOND: 5.0, THIRD: 9.0})
+    assert str(confirm(settings)) == THIRD
+    assert trained == [FIRST, SECOND, THIRD]
+    assert f"{FIRST}: passed over" in capsys.readouterr().out
+    assert list(map(str, candidates(settings))) == [SECOND, THIRD]
+    assert str(confirm(settings)) == THIRD
+    assert trained[3:] == [SECOND, THIRD]  # FIRST is known to diverge
+
+
+def test_a_candidate_that_diverged_is_tried_again_with_other_settings(settings, retrain):
+    retrain({SECOND: 9.0, THIRD: 4.0})
+    assert str(confirm(settings)) == SECOND
+    settings.retrain.learning_rate /= 10
+    trained = retrain({FIRST: 9.0, SECOND: 9.0})
+    assert str(confirm(settings)) == FIRST
+    assert trained == [FIRST, SECOND]
+
+
+def test_when_all_trainings_diverge_one_error_names_the_rate_and_the_searchs_choice_stands(settings, retrain):
+    trained = retrain({})
+    with pytest.raises(UserError, match="retrain.learning_rate: at 0.002 the training of 4 subnets diverged; lower it"):
+        confirm(settings)
+    assert trained == [FIRST, SECOND, THIRD, FOURTH]
     assert str(found(settings)) == FIRST
 
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import landscape
 import pytest
@@ -19,7 +20,7 @@ from landscape import Landscape
 from controller.evaluation import Evaluation, LedgeredEvaluator
 from controller.executor import Executor
 from controller.ledger import Ledger
-from controller.workers import Processes
+from controller.workers import NeverBegan, Processes, Worker, WorkerDied
 from supernet.errors import UserError
 from supernet.space import SearchSpace, Subnet
 
@@ -106,27 +107,78 @@ def test_an_exception_is_passed_on_as_it_is_and_the_evaluation_beside_it_kept(ev
     assert set(kept) == {str(CALM[0])}
 
 
-def test_after_an_exception_no_further_evaluation_is_begun(tmp_path, monkeypatch):
-    class Immediate:
-        count = 2
-        result = staticmethod(Future.result)
-        close = staticmethod(lambda: None)
+class Immediate:
+    """Workers that answer at once, one subnet with what `answers` lists for it, in turn."""
 
-        def submit(self, subnet):
-            begun.append(subnet)
-            future = Future()
-            if subnet == BROKEN:
-                future.set_exception(UserError("clip.wav: cannot be read"))
-            else:
-                future.set_result(Landscape().evaluate(subnet))
-            return future
+    count = 2
+    result = staticmethod(Future.result)
+    wait = staticmethod(set)
+    close = staticmethod(lambda: None)
 
-    begun = []
-    monkeypatch.setattr("controller.executor.Processes", lambda *_: Immediate())
-    with Ledger(tmp_path / "ledger.sqlite") as ledger, pytest.raises(UserError, match="clip.wav"):
-        with Executor(LedgeredEvaluator(Landscape(), ledger), 2) as executor:
-            list(executor.evaluate([BROKEN, *CALM]))
+    def __init__(self, answers: dict[Subnet, list[Exception]]) -> None:
+        self.answers, self.begun = answers, []
+
+    def submit(self, subnet: Subnet) -> Future:
+        self.begun.append(subnet)
+        future = Future()
+        if self.answers.get(subnet):
+            future.set_exception(self.answers[subnet].pop(0))
+        else:
+            future.set_result(Landscape().evaluate(subnet))
+        return future
+
+
+@pytest.fixture
+def answer(tmp_path, monkeypatch):
+    """Evaluates through workers that answer at once; returns what came out, and what they were asked."""
+
+    def run(subnets, answers):
+        workers = Immediate(answers)
+        monkeypatch.setattr("controller.executor.Processes", lambda *_: workers)
+        with Ledger(tmp_path / "ledger.sqlite") as ledger:
+            with Executor(LedgeredEvaluator(Landscape(), ledger), 2) as executor:
+                try:
+                    return [evaluation.subnet for evaluation in executor.evaluate(subnets)], workers.begun
+                except UserError as error:
+                    return error, workers.begun
+
+    return run
+
+
+def test_after_an_exception_no_further_evaluation_is_begun(answer):
+    error, begun = answer([BROKEN, *CALM], {BROKEN: [UserError("clip.wav: cannot be read")]})
+    assert "clip.wav" in str(error)
     assert begun == [BROKEN, CALM[0]]
+
+
+def test_a_worker_found_dead_does_not_count_as_a_death_of_the_evaluation_that_it_was_to_begin(answer):
+    found, begun = answer([MORTAL, *CALM], {MORTAL: [NeverBegan(), WorkerDied(), NeverBegan()]})
+    assert set(found) == {MORTAL, *CALM}
+    assert begun.count(MORTAL) == 4
+
+
+def test_workers_that_never_begin_end_in_one_error_that_names_the_subnet(answer):
+    error, begun = answer([MORTAL, *CALM], {MORTAL: [NeverBegan() for _ in range(9)]})
+    assert isinstance(error, UserError) and str(MORTAL) in str(error)
+    assert begun.count(MORTAL) == 3
+    assert set(begun) == {MORTAL, *CALM}
+
+
+def test_an_evaluation_that_a_breaking_pool_dropped_is_not_waited_for(monkeypatch):
+    """pebble aborts what a pool was asked when its process is found dead, and drops what comes just after."""
+    monkeypatch.setattr("controller.workers.PATIENCE", 0.02)
+    ended = []
+    pool = SimpleNamespace(
+        active=False, schedule=lambda *_: Future(), stop=lambda: ended.append("stop"), join=lambda: ended.append("join")
+    )
+    processes = Processes(Landscape(), 2)
+    processes._idle.append(Worker(pool, SimpleNamespace(value=True)))
+    future = processes.submit(MORTAL)
+    assert processes.wait([future]) == {future}
+    with pytest.raises(NeverBegan):
+        processes.result(future)
+    assert ended == ["stop", "join"]
+    processes.close()
 
 
 def test_nan_is_kept_as_null_and_not_evaluated_again(evaluate, log):

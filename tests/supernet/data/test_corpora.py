@@ -104,6 +104,44 @@ def test_a_mended_key_may_use_the_same_folder(real_settings, tmp_path):
         build(dataclasses.replace(real_settings, test_clips=6), tmp_path)
 
 
+def test_an_unfinished_corpus_goes_on_with_other_splits_but_not_with_other_recordings(built, real_settings, tmp_path):
+    """As after a refusal for too few usable clips, which comes when all have been converted."""
+    folder = tmp_path / "corpus"
+    shutil.copytree(built.folder, folder)
+    (folder / "manifest.jsonl").unlink()
+    with pytest.raises(UserError, match="other settings \\(data.speech\\)"):
+        build(dataclasses.replace(real_settings, speech=real_settings.noise), folder)
+    kept = next((folder / "audio").iterdir())
+    before = kept.stat().st_mtime_ns
+    fewer = dataclasses.replace(real_settings, test_clips=2, held_out_speakers=0)
+    again = build(fewer, folder)
+    assert kept.stat().st_mtime_ns == before
+    assert sorted(path.stem for path in (folder / "lists").iterdir()) == ["test", "val"]
+    assert build(fewer, folder).hash == again.hash
+    with pytest.raises(UserError, match="data.test_clips"):
+        build(real_settings, folder)
+
+
+@pytest.mark.parametrize("damage", [None, "", "{}"])
+def test_a_missing_or_damaged_further_corpus_is_refused_before_anything_is_made(real_settings, tmp_path, damage):
+    other = tmp_path / "other"
+    if damage is not None:
+        other.mkdir()
+        (other / "manifest.jsonl").write_text(damage)
+    with pytest.raises(UserError, match="data.also: .*other/manifest.jsonl"):
+        build(dataclasses.replace(real_settings, also=[str(other)]), tmp_path / "corpus")
+    assert not (tmp_path / "corpus" / "audio").exists()
+
+
+def test_damaged_notes_of_a_corpus_are_one_error(built, real_settings, tmp_path):
+    folder = tmp_path / "corpus"
+    shutil.copytree(built.folder, folder)
+    for content in ("[]", "{"):
+        (folder / "settings.json").write_text(content)
+        with pytest.raises(UserError, match="settings.json: damaged"):
+            build(real_settings, folder)
+
+
 def test_bad_values_name_their_key():
     with pytest.raises(UserError, match="data.snr_min: 6 dB exceeds"):
         DataSettings(snr_min=6.0)
