@@ -317,7 +317,7 @@ def small_rooms(real_corpus, tmp_path, monkeypatch):
         def prepare(target, settings):
             for kind in ("audio", "lips"):
                 (target / kind).symlink_to(real_corpus.folder / kind)
-            return list(real_corpus.clips)
+            return list(real_corpus.clips), []
 
         monkeypatch.setattr("supernet.data.preparing.prepare", prepare)
         settings = DataSettings(
