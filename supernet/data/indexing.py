@@ -83,7 +83,7 @@ def index(recordings: Sequence[Recording], folder: Path, workers: int) -> list[R
         with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
             journal.write("\n")  # ends the line that a kill may have cut
             tasks = [(Path(row.file), row.sound, row.pictures) for row in todo]
-            for row, outcome in zip(todo, outcomes(probe, tasks, workers, TIME_LIMIT, "index")):
+            for outcome, row in zip(outcomes(probe, tasks, workers, TIME_LIMIT, "index"), todo):
                 problem = outcome.problem.removeprefix(f"{row.file}: ")
                 known[row.signature] = replace(row, tracks=outcome.value or Tracks(), problem=problem)
                 journal.write(json.dumps(asdict(known[row.signature])) + "\n")

@@ -131,7 +131,8 @@ def convert(
         else:
             tasks.append((recording, folder, settings))
     clips = []
-    for (recording, *_), outcome in zip(tasks, outcomes(_convert, tasks, settings.workers, TIME_LIMIT, "recordings")):
+    converted = outcomes(_convert, tasks, settings.workers, TIME_LIMIT, "recordings")
+    for outcome, (recording, *_) in zip(converted, tasks):
         if outcome.problem:
             rejected.append((recording.sound, outcome.problem.removeprefix(f"{recording.sound}: ")))
         else:
