@@ -1,6 +1,6 @@
-"""One function over many files in worker processes: a file that fails, hangs or kills its worker costs itself only.
+"""Worker processes for data. One function over many files: one that fails, hangs or kills its worker costs itself only.
 
-Used by `supernet.data.indexing` and `supernet.data.preparing`.
+Used by `supernet.data.indexing` and `supernet.data.preparing`; the pool alone by `supernet.data.synthetic`.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import TimeoutError
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import cv2
@@ -30,21 +31,28 @@ def outcomes(
 ) -> Iterator[Outcome]:
     """`function(*task)` for each task, in order, with a progress bar. Only a UserError counts as the file's fault:
     any other error ends the whole."""
+    with worker_pool(workers) as pool:
+        futures = [pool.schedule(function, args=task, timeout=time_limit) for task in tasks]
+        for future in tqdm(futures, desc=description, unit="file", mininterval=1):
+            try:
+                yield Outcome(future.result(), "")
+            except UserError as error:
+                yield Outcome(None, str(error))
+            except TimeoutError:
+                yield Outcome(None, f"took longer than {time_limit:g} s; is the file broken?")
+            except ProcessExpired:
+                yield Outcome(None, "crashed the decoder; replace the file")
+
+
+@contextmanager
+def worker_pool(workers: int) -> Iterator[ProcessPool]:
+    """Processes of one thread each; an error ends them at once, and does not wait for what is scheduled."""
     context = multiprocessing.get_context("spawn")  # forked decoders can hang on locks of their parent's threads
     with ProcessPool(max_workers=workers, context=context, initializer=_one_thread) as pool:
         try:
-            futures = [pool.schedule(function, args=task, timeout=time_limit) for task in tasks]
-            for future in tqdm(futures, desc=description, unit="file", mininterval=1):
-                try:
-                    yield Outcome(future.result(), "")
-                except UserError as error:
-                    yield Outcome(None, str(error))
-                except TimeoutError:
-                    yield Outcome(None, f"took longer than {time_limit:g} s; is the file broken?")
-                except ProcessExpired:
-                    yield Outcome(None, "crashed the decoder; replace the file")
+            yield pool
         except BaseException:
-            pool.stop()  # else leaving would wait for all that is scheduled
+            pool.stop()
             raise
 
 

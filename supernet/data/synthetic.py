@@ -8,18 +8,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, partial
-from multiprocessing import get_context
 from pathlib import Path
 
-import cv2
 import numpy as np
-import torch
-from pebble import ProcessPool
 from tqdm import tqdm
 
 from supernet.data.espeak import Voice, speak
 from supernet.data.manifest import Clip, save_audio, save_lips
 from supernet.data.mouth import Face, render
+from supernet.data.pooled import worker_pool
 from supernet.data.sentences import passage
 from supernet.data.visemes import viseme_track
 from supernet.errors import UserError
@@ -190,14 +187,5 @@ def _map(function: Callable, items: list, workers: int) -> Iterator:
     if min(workers, len(items)) <= 1:
         yield from map(function, items)
         return
-    with ProcessPool(workers, context=get_context("spawn"), initializer=_one_thread_each) as pool:
-        try:
-            yield from pool.map(function, items, chunksize=8).result()
-        except BaseException:
-            pool.stop()  # or leaving the pool would wait for all clips
-            raise
-
-
-def _one_thread_each() -> None:
-    torch.set_num_threads(1)
-    cv2.setNumThreads(1)
+    with worker_pool(workers) as pool:
+        yield from pool.map(function, items, chunksize=8).result()
