@@ -41,7 +41,7 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
 
     Lists: `val` and `test`; for `grid`, `test` holds the kept clips of the test speaker, and `test_other` the
     speakers held out of training, if any. Raises UserError when the folder holds a corpus of other settings, and
-    before anything is made when `data.also` names what is no corpus.
+    before recordings are converted when `data.also` or `data.rooms` names what is none.
     """
     folder = Path(folder)
     claim(folder, settings)
@@ -52,14 +52,14 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
             Corpus.open(also)
         except UserError as error:
             raise UserError(f"data.also: {error}") from error
+    if settings.rooms_folder:
+        rooms.adopt(settings.rooms_folder, folder, settings.seed)
     if settings.corpus == "synthetic":
         clips = synthetic.synthesize(folder, settings.synthetic)
     else:
         clips, scenes = preparing.prepare(folder, settings)
         if scenes:  # before the lists, which may draw them
             write_lines(folder / SCENES, scenes)
-    if settings.rooms_folder:
-        rooms.adopt(settings.rooms_folder, folder, settings.seed)
     corpus, frames = Corpus(folder, clips), whole_frames(settings.list_seconds, "data.list_seconds")
     short = sum(clip.frames < frames for clip in corpus.select("talker"))
     if short:

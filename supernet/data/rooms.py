@@ -5,6 +5,7 @@ Every response begins with its direct path, of height 1, so that what is heard s
 
 from __future__ import annotations
 
+import shutil
 from functools import lru_cache
 from pathlib import Path
 
@@ -118,6 +119,7 @@ def adopt(folder: Path | str, corpus_folder: Path | str, seed: int) -> None:
     order = [list(rooms)[index] for index in np.random.default_rng((seed, len(rooms))).permutation(len(rooms))]
     each = max(1, len(order) // 7)
     splits = {"val": order[:each], "test": order[each : 2 * each], "train": order[2 * each :]}
+    shutil.rmtree(Path(corpus_folder) / ROOMS, ignore_errors=True)  # of a preparation that was stopped
     for split, chosen in splits.items():
         for room in chosen:
             for path in rooms[room]:
