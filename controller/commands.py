@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from controller import stages
 from controller.config import Settings
 from controller.confirmation import confirm, found
 from controller.reporting import write_report
+from controller.reward import Costs, RewardSettings
 from eval.costs import macs, parameters
 from eval.measure import measure
 from supernet.checkpoint import load, save
@@ -19,7 +20,7 @@ from supernet.deploy.enhance import enhance as enhance_source
 from supernet.errors import UserError
 from supernet.extraction import extract as cut_out
 from supernet.ranks import rank
-from supernet.space import Subnet, channels
+from supernet.space import SearchSpace, Subnet, channels
 from supernet.tracking import start_tracking
 
 
@@ -52,6 +53,23 @@ def search(settings: Settings) -> None:
         f"({winner.fidelity}, {winner.clips} clips), reward {result.winner_reward:.3f}, "
         f"after {len(result.evaluations)} distinct evaluations in {len(result.rows) - 1} steps"
         + (" (search.max_evaluations spent)" if result.budget_spent else "")
+    )
+    if missed := beyond_target(winner.subnet, result.reward, stages.costs(settings), result.settings.may_win):
+        print(missed)
+
+
+def beyond_target(
+    subnet: Subnet, reward: RewardSettings, costs: Costs, may_win: Callable[[Subnet], bool]
+) -> str | None:
+    """What to say of a subnet that exceeds the target, which the reward weighs and does not enforce; None where it
+    keeps to it or, under the latency reward, there is none."""
+    if reward.kind != "paper" or costs.of(subnet, reward.cost) <= reward.target:
+        return None
+    least = min(costs.of(other, reward.cost) for other in filter(may_win, SearchSpace()))
+    fits = least <= reward.target
+    return (
+        f"beyond search.reward.target: {reward.cost} {costs.of(subnet, reward.cost):,.6g} of {reward.target:,.6g}; "
+        + ("raise search.reward.beta, or look longer" if fits else f"no subnet fits, the least is {least:,.6g}")
     )
 
 

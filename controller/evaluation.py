@@ -7,6 +7,7 @@ from math import isfinite, nan
 from typing import Any, Literal, Protocol
 
 from controller.ledger import Ledger
+from supernet.errors import UserError
 from supernet.space import Subnet
 
 Fidelity = Literal["shared", "finetuned", "extrapolated", "retrained"]
@@ -90,9 +91,15 @@ class LedgeredEvaluator:
         self._identity = evaluator.identity()
 
     def known(self, subnet: Subnet) -> Evaluation | None:
-        """The evaluation in the ledger, or None."""
-        record = self.ledger.get(self.identity_of(subnet))
-        return Evaluation.read(record) if record else None
+        """The evaluation in the ledger, or None. Raises UserError when its record is damaged."""
+        identity = self.identity_of(subnet)
+        record = self.ledger.get(identity)
+        if record is None:
+            return None
+        try:
+            return Evaluation.read(record)
+        except (TypeError, KeyError, AttributeError, UserError) as error:
+            raise self.ledger.damaged(identity, error) from error
 
     def store(self, evaluation: Evaluation) -> None:
         self.ledger.put(self.identity_of(evaluation.subnet), evaluation.record())

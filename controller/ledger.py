@@ -47,7 +47,15 @@ class Ledger:
         key = identity_hash(identity)
         with self._readable():
             row = self._connection.execute("SELECT record FROM evaluations WHERE key = ?", [key]).fetchone()
-        return json.loads(row[0]) if row else None
+        try:
+            return json.loads(row[0]) if row else None
+        except ValueError as error:
+            raise self.damaged(identity, error) from error
+
+    def damaged(self, identity: dict[str, Any], error: Exception) -> UserError:
+        """What to raise for a record that cannot be read."""
+        subnet = identity.get("subnet")
+        return UserError(f"{self.path}: record of {subnet} is damaged ({error!r}); move the file away and try again")
 
     def put(self, identity: dict[str, Any], record: dict[str, Any]) -> None:
         """Store a record, durably once this returns. Raises sqlite3.IntegrityError when there is one already, and

@@ -36,7 +36,11 @@ RANDOM_FIRST = "run `ofa-avse search --search.method random` with the same setti
 def tables(settings: Settings) -> None:
     """Print both tables as Markdown."""
     document = stages.search_document(settings, "ppo.json")
-    print("\n".join([*progression(document), "", *comparison(settings, document)]))
+    try:
+        print("\n".join([*progression(document), "", *comparison(settings, document)]))
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        folder = settings.folder / "search"
+        raise UserError(f"{folder}: ppo.json or random.json is damaged ({error!r}); {stages.SEARCH_AGAIN}") from error
 
 
 def progression(document: dict[str, Any]) -> list[str]:
@@ -45,7 +49,8 @@ def progression(document: dict[str, Any]) -> list[str]:
     base = document["trajectory"][0]
     for number, step in enumerate(document["trajectory"]):
         subnet = Subnet.parse(step["subnet"])
-        may_win = SearchSpace.within_bound(subnet) or not document["settings"]["compute_bound"]
+        bounded = SearchSpace.within_bound(subnet) or not document["settings"]["compute_bound"]
+        may_win = bounded and step["si_snri"] is not None
         if number and not (may_win and (best is None or step["reward"] > best)):
             continue
         best = step["reward"] if number else None  # the start itself exceeds the bound

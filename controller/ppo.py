@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import Literal
 
 import gymnasium
@@ -58,10 +59,19 @@ class PPOSettings:
     epsilon_in_ratio: bool = True
 
     def __post_init__(self) -> None:
-        if not 0 <= self.epsilon <= 1:
-            raise UserError(f"search.ppo.epsilon: must lie in [0, 1], not {self.epsilon:g}")
-        if self.hidden < 1:
-            raise UserError(f"search.ppo.hidden: must be at least 1, not {self.hidden}")
+        def check(names: str, valid: Callable[[float], bool], what: str) -> None:
+            for name in names.split():
+                if not valid(value := getattr(self, name)):
+                    raise UserError(f"{name} (of search.ppo or search.surrogate.ppo): must {what}, not {value:g}")
+
+        check("epsilon gae_lambda discount", lambda value: 0 <= value <= 1, "lie in [0, 1]")
+        check("learning_rate clip gradient_norm", lambda value: 0 < value < inf, "be above 0 and finite")
+        check(
+            "weight_decay value_coefficient entropy_coefficient update_epochs",
+            lambda value: 0 <= value < inf,
+            "be finite and not negative",
+        )
+        check("hidden", lambda value: value >= 1, "be at least 1")
 
     @property
     def ratio_epsilon(self) -> float:

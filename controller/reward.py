@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from math import isnan, log
+from math import inf, isnan, log
 from typing import Literal
 
 from supernet.errors import UserError
@@ -64,6 +64,16 @@ class RewardSettings:
     target: float | None = None
     latency_weight: float = 1.0
     latency_unit: Literal["ms", "s"] = "ms"
+
+    def __post_init__(self) -> None:
+        for name in ("alpha", "baseline", "target"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < inf:
+                raise UserError(f"search.reward.{name}: must be above 0 and finite, not {value:g}")
+        for name in ("beta", "gamma", "latency_weight"):
+            value = getattr(self, name)
+            if not 0 <= value < inf:
+                raise UserError(f"search.reward.{name}: must be finite and not negative, not {value:g}")
 
 
 def paper_reward(si_snri: float, cost: float, settings: RewardSettings, violation: bool = False) -> float:

@@ -137,6 +137,11 @@ def _result(oracle: Oracle, settings: SearchSettings, budget_spent: bool) -> Sea
         for subnet, evaluation in oracle.evaluations.items()
         if not isnan(evaluation.si_snri) and settings.may_win(subnet)
     ]
+    if not eligible and any(map(settings.may_win, oracle.evaluations)):
+        raise UserError(
+            f"finetune.learning_rate: of {len(oracle.evaluations)} evaluated subnets, the training of every one that may "
+            "win diverged; lower it"
+        )
     if not eligible:
         raise UserError(
             f"search: none of the {len(oracle.evaluations)} evaluated subnets keeps the compute bound on repeats x "

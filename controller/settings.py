@@ -4,6 +4,7 @@ the command line, which is built from it."""
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal
 
 from controller.mdp import State
@@ -13,6 +14,7 @@ from supernet.errors import UserError
 from supernet.space import SearchSpace, Subnet
 
 Method = Literal["ppo", "random", "shared", "walk", "evolution", "local", "sizes", "gp", "nsga2", "tpe", "exhaustive"]
+SEEDS = 2**32  # that every library's generator takes
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class SurrogateSettings:
         for name, least in (("updates", 1), ("episodes", 2), ("steps", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"search.surrogate.{name}: must be at least {least}, not {getattr(self, name)}")
+        if not isfinite(self.optimism):
+            raise UserError(f"search.surrogate.optimism: must be finite, not {self.optimism:g}")
 
 
 @dataclass(frozen=True)
@@ -93,6 +97,8 @@ class SearchSettings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise UserError(f"search.{name}: must be at least 1, not {value}")
+        if not 0 <= self.seed < SEEDS:
+            raise UserError(f"search.seed: must lie in [0, {SEEDS}), not {self.seed}")
 
     def may_win(self, subnet: Subnet) -> bool:
         """Whether `subnet` keeps the compute bound, where there is one."""

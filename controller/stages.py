@@ -192,14 +192,18 @@ def fine_tuning(settings: Settings) -> FineTuning:
 
 
 def search(settings: Settings) -> SearchResult:
-    """Search, from the ledger's beginning or from where it was killed."""
+    """Search, from the ledger's beginning or from where it was killed. Raises UserError where the quality table, which
+    is its prior, is not of the run's supernet."""
+    evaluator, table = fine_tuning(settings), open_table(settings)
+    if table.header.weights_hash != weights_hash(evaluator.supernet):
+        raise UserError(f"{table.path}: holds the scores of another supernet; run `ofa-avse score` again")
     return search_space(
         SearchSpace(settings.network.width),
-        fine_tuning(settings),
+        evaluator,
         settings.search,
         settings.folder / "search",
         costs(settings),
-        {row.subnet: row.si_snri for row in open_table(settings).rows},
+        {row.subnet: row.si_snri for row in table.rows},
     )
 
 

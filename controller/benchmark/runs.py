@@ -24,6 +24,7 @@ from controller.search import METHODS
 from controller.settings import SearchSettings
 from eval.quality_table import QualityTable
 from supernet.checkpoint import identity_hash
+from supernet.errors import UserError
 from supernet.files import write_text
 from supernet.space import Subnet
 
@@ -173,16 +174,21 @@ def run_all(jobs: Iterable[Job], path: Path, workers: int) -> list[Run]:
     context = multiprocessing.get_context("spawn")
     with path.open("a") as file, ProcessPoolExecutor(workers, context) as pool:
         waiting = {pool.submit(job.do): (key, job) for key, job in missing}
-        for future in tqdm(as_completed(waiting), desc="searches", total=len(waiting), mininterval=5):
-            key, _ = waiting[future]
-            done[key] = future.result()
-            file.write(json.dumps({"key": key, **asdict(done[key])}) + "\n")
-            file.flush()
+        try:
+            for future in tqdm(as_completed(waiting), desc="searches", total=len(waiting), mininterval=5):
+                key, _ = waiting[future]
+                done[key] = future.result()
+                file.write(json.dumps({"key": key, **asdict(done[key])}) + "\n")
+                file.flush()
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # or all that wait would still be run, and thrown away
+            raise
     return [replace(done[key], search=job.search) for key, job in jobs.items()]
 
 
 def _read_runs(path: Path) -> dict[str, Run]:
-    """Finished runs by key. A last line that a killed benchmark left unfinished is dropped."""
+    """Finished runs by key. A last line that a killed benchmark left unfinished is dropped; UserError names any other
+    damage."""
     if not path.is_file():
         return {}
     text = path.read_text()
@@ -190,8 +196,11 @@ def _read_runs(path: Path) -> dict[str, Run]:
     if whole != text:
         write_text(path, whole)
     done = {}
-    for line in whole.splitlines():
-        entry = json.loads(line)
-        key, regrets, steps = (entry.pop(name) for name in ("key", "regrets", "steps"))
-        done[key] = Run(**entry, regrets=tuple(regrets), steps=tuple(steps))
+    for number, line in enumerate(whole.splitlines(), 1):
+        try:
+            entry = json.loads(line)
+            key, regrets, steps = (entry.pop(name) for name in ("key", "regrets", "steps"))
+            done[key] = Run(**entry, regrets=tuple(regrets), steps=tuple(steps))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}: line {number} is damaged ({error!r}); delete it, and its search is run again")
     return done

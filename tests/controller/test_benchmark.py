@@ -1,6 +1,8 @@
 """The search benchmark: its landscapes, what it measures, that it goes on where it was, and its command."""
 
 import math
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +15,7 @@ from controller.benchmark.summary import evaluations_to, regret_after, steps_to,
 from controller.cli import main
 from eval.costs import macs, parameters
 from eval.quality_table import QualityHeader, QualityRow, QualityTable
+from supernet.errors import UserError
 
 SHORT = replace(FREE, method="random", max_evaluations=20)
 
@@ -60,6 +63,28 @@ def test_finished_runs_are_not_run_again(tmp_path, monkeypatch):
     assert run_all(jobs, tmp_path / "runs.jsonl", 1) == first
 
 
+def test_a_benchmark_that_is_stopped_leaves_what_it_has_not_begun(tmp_path, monkeypatch):
+    begun = []
+
+    def do(job):
+        begun.append(job.seed)
+        time.sleep(0.05)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Job, "do", do)
+    monkeypatch.setattr("controller.benchmark.runs.ProcessPoolExecutor", lambda count, _: ThreadPoolExecutor(count))
+    with pytest.raises(KeyboardInterrupt):
+        run_all([Job("smooth", None, "random", SHORT, seed) for seed in range(40)], tmp_path / "runs.jsonl", 1)
+    assert len(begun) < 20
+
+
+@pytest.mark.parametrize("line", ["{", "[]", '{"key": "k"}', '{"key": "k", "regrets": [], "steps": []}'])
+def test_a_damaged_line_of_finished_runs_is_named(tmp_path, line):
+    (tmp_path / "runs.jsonl").write_text(line + "\n")
+    with pytest.raises(UserError, match="runs.jsonl: line 1 is damaged"):
+        run_all([], tmp_path / "runs.jsonl", 1)
+
+
 def test_command_compares_methods_on_a_given_table(tmp_path, capsys, monkeypatch):
     landscape = synthetic("smooth", 0)
     files = {"table": landscape.quality, "shared": landscape.shared}
@@ -67,12 +92,15 @@ def test_command_compares_methods_on_a_given_table(tmp_path, capsys, monkeypatch
         write(tmp_path / f"{name}.csv", qualities, landscape)
     monkeypatch.setattr("controller.benchmark.command.SEARCHES", {"random": SHORT})
     alone = QualityTable.load(tmp_path / "table.csv")
-    monkeypatch.setattr(QualityTable, "bundled", staticmethod(lambda *name: alone))
+    monkeypatch.setattr(QualityTable, "bundled", staticmethod(lambda name, seed=None: alone))
     options = [f"--{name}={tmp_path / name}.csv" for name in files]
     assert main(["benchmark", *options, "--on", "finetuned", "--seeds", "2", "--output", str(tmp_path / "out")]) == 0
     assert "| random | 2 |" in capsys.readouterr().out
-    assert "trained alone" in (tmp_path / "out" / "methods.md").read_text()
     assert (tmp_path / "out" / "methods.png").stat().st_size > 1000
+    # the bundled subnets trained alone say nothing of those of another table
+    assert "trained alone" not in (tmp_path / "out" / "methods.md").read_text()
+    assert main(["benchmark", "--on", "finetuned", "--seeds", "2", "--output", str(tmp_path / "out")]) == 0
+    assert "trained alone" in (tmp_path / "out" / "methods.md").read_text()
 
 
 def test_a_table_of_too_few_subnets_is_named(tmp_path, capsys):

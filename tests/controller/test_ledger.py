@@ -1,6 +1,7 @@
 """The ledger and the evaluator in front of it."""
 
 import math
+import sqlite3
 
 import pytest
 from landscape import Landscape
@@ -33,6 +34,17 @@ def test_file_that_is_no_ledger_is_named(tmp_path):
     path.write_text("what else\n" * 200)
     with pytest.raises(UserError, match="ledger.sqlite: cannot be used"):
         Ledger(path)
+
+
+@pytest.mark.parametrize("record", ["{", "[1]", "{}", '{"subnet": 3}'])
+def test_a_damaged_record_is_named(tmp_path, record):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        LedgeredEvaluator(Landscape(), ledger).evaluate(PAPER_WINNER)
+    with sqlite3.connect(tmp_path / "ledger.sqlite") as connection:
+        connection.execute("UPDATE evaluations SET record = ?", [record])
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        with pytest.raises(UserError, match=f"ledger.sqlite: record of {PAPER_WINNER} is damaged"):
+            LedgeredEvaluator(Landscape(), ledger).evaluate(PAPER_WINNER)
 
 
 def test_evaluation_survives_the_ledger_unchanged(tmp_path):

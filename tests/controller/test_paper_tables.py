@@ -39,6 +39,14 @@ def test_table_2_begins_at_the_baseline_and_ends_at_the_winner(run, capsys):
     assert all("→" in row[5] for row in ours[1:])
 
 
+def test_a_failed_training_is_no_step_forward(run, capsys):
+    path = run / "search" / "ppo.json"
+    document = json.loads(path.read_text())
+    document["trajectory"][1] |= {"subnet": str(SearchSpace.smallest), "si_snri": None, "reward": 99.0}
+    path.write_text(json.dumps(document))
+    assert "99.000" not in printed(run, capsys)
+
+
 def test_the_papers_figures_stand_beside(run, capsys):
     out = printed(run, capsys)
     assert all(f"| {' | '.join(row)} |" in out for row in TABLE_2)
@@ -64,6 +72,16 @@ def test_ten_epochs_are_carried_on_by_what_was_retrained(run, capsys):
     offset = 20.0 - sum(document["curves"][winner]) / 2
     largest = sum(document["curves"][str(SearchSpace.largest)]) / 2
     assert float(row.split("|")[5]) == pytest.approx(largest + offset, abs=0.01)
+
+
+@pytest.mark.parametrize("part", ["curves", "trajectory", "distinct_evaluations", "settings"])
+def test_a_damaged_search_is_named(run, capsys, part):
+    path = run / "search" / "ppo.json"
+    document = json.loads(path.read_text())
+    del document[part]
+    path.write_text(json.dumps(document))
+    assert main(["tables", "--run", str(run), "--network.width", "1"]) == 2
+    assert f"ppo.json or random.json is damaged (KeyError('{part}'))" in capsys.readouterr().err
 
 
 def test_a_run_without_a_search_says_what_to_do(tmp_path, capsys):

@@ -18,6 +18,7 @@ from controller.ppo import (
     roll_out,
 )
 from controller.settings import SearchSettings
+from supernet.errors import UserError
 
 SETTINGS = PPOSettings()
 
@@ -47,6 +48,16 @@ def test_defaults_are_the_papers_where_it_gives_values():
     given = ("learning_rate", "weight_decay", "clip", "epsilon", "gae_lambda", "network", "hidden")
     assert [getattr(SETTINGS, name) for name in given] == [3e-4, 1e-2, 0.2, 0.3, 0.95, "lstm", 256]
     assert (SearchSettings().episodes, SearchSettings().steps) == (35, 5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("learning_rate", 0.0), ("learning_rate", np.nan), ("clip", -0.1), ("gradient_norm", np.inf), ("epsilon", 1.1)]
+    + [("gae_lambda", -0.1), ("discount", np.nan), ("update_epochs", -1), ("hidden", 0)],
+)
+def test_a_setting_that_nothing_learns_with_is_refused_by_name(name, value):
+    with pytest.raises(UserError, match=name):
+        PPOSettings(**{name: value})
 
 
 # Advantages

@@ -2,10 +2,12 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +107,15 @@ def test_the_resolved_settings_are_kept_and_give_the_same_run_again(run):
 def test_other_settings_in_the_same_folder_are_refused(run, config, capsys):
     assert main(["quickstart", "--config", str(config), "--run", str(run), "--supernet.learning_rate", "1e-4"]) == 2
     assert "other settings" in capsys.readouterr().err
+
+
+def test_scores_of_another_supernet_are_no_prior(run, config, tmp_path, capsys):
+    for part in ("corpus", "supernet"):
+        shutil.copytree(run / part, tmp_path / part)
+    table = QualityTable.load(run / "quality.csv")
+    QualityTable(replace(table.header, weights_hash="of another"), table.rows).save(tmp_path / "quality.csv")
+    assert main(["search", "--config", str(config), "--run", str(tmp_path)]) == 2
+    assert "run `ofa-avse score` again" in capsys.readouterr().err
 
 
 def test_retrain_of_another_subnet_leaves_the_winner_alone(run, config, capsys):

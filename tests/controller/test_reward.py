@@ -50,6 +50,16 @@ def test_baseline_and_target_default_to_the_largest_and_the_papers_winner(space)
     assert (settings.baseline, settings.target) == (quality(space.largest), parameters(PAPER_WINNER))
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("alpha", 0), ("alpha", math.inf), ("target", math.inf), ("target", -1), ("baseline", math.inf)]
+    + [("beta", -0.1), ("beta", math.nan), ("gamma", -1), ("latency_weight", math.nan)],
+)
+def test_a_weight_that_makes_no_reward_is_refused_by_name(name, value):
+    with pytest.raises(UserError, match=f"search.reward.{name}: must be"):
+        RewardSettings(**{name: value})
+
+
 def test_baseline_that_cannot_be_divided_by_is_refused(space):
     with pytest.raises(UserError, match="search.reward.baseline"):
         resolve(RewardSettings(), space, lambda subnet: -1.0, Costs(parameters))

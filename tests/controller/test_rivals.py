@@ -8,6 +8,7 @@ import pytest
 from landscape import Landscape, parameters, quality
 
 from controller import rivals
+from controller.ppo import PPOSettings
 from controller.quality_model import QualityModel
 from controller.reward import Costs, RewardSettings
 from controller.search import search
@@ -85,10 +86,11 @@ def test_nsga2_keeps_a_front_of_small_and_large(space, tmp_path):
     assert max(sizes) > 5 * min(sizes)
 
 
-def test_walk_without_learning_does_not_depend_on_rewards(space, tmp_path):
-    settings = SearchSettings(method="walk", episodes=1, compute_bound=False)
+def test_walk_does_not_depend_on_how_a_policy_would_learn(space, tmp_path):
+    settings = SearchSettings(method="walk", episodes=6)
     first = looked(space, tmp_path / "a", settings)
-    assert first == looked(space, tmp_path / "b", replace(settings, reward=REWARD))
+    learning = PPOSettings(learning_rate=1.0, epsilon=0.0, update_epochs=9)
+    assert first == looked(space, tmp_path / "b", replace(settings, ppo=learning))
 
 
 @pytest.mark.parametrize("settings", [SearchSettings(), SearchSettings(method="gp")], ids=["surrogate", "gp"])

@@ -17,13 +17,14 @@ import pytest
 import torch
 from landscape import Landscape, parameters, quality
 
+from controller.commands import beyond_target
 from controller.ledger import Ledger
 from controller.ppo import PPOSettings
 from controller.reward import Costs, RewardSettings
 from controller.search import LEDGER, RESULT, search
 from controller.settings import SearchSettings, SurrogateSettings
 from supernet.errors import UserError
-from supernet.space import SearchSpace
+from supernet.space import PAPER_WINNER, SearchSpace
 
 QUICK = SurrogateSettings(updates=2, episodes=4, ppo=PPOSettings(learning_rate=3e-3, epsilon=0.1, hidden=16))
 SHORT = SearchSettings(mode="paper", episodes=6)
@@ -150,10 +151,37 @@ def test_search_without_an_eligible_winner_says_what_to_do(space, tmp_path):
         search(space, Landscape(), SearchSettings(max_evaluations=1), tmp_path, Costs(parameters))
 
 
+@pytest.mark.parametrize("method", ["ppo", "random"])
+def test_a_search_whose_every_training_diverges_blames_the_learning_rate(space, tmp_path, method):
+    class Diverging(Landscape):
+        def evaluate(self, subnet):
+            return replace(super().evaluate(subnet), si_snri=math.nan)
+
+    settings = SearchSettings(method=method, episodes=3, steps=1, reward=RewardSettings(baseline=10.0), surrogate=QUICK)
+    with pytest.raises(UserError, match="finetune.learning_rate"):
+        search(space, Diverging(), settings, tmp_path, Costs(parameters))
+
+
 @pytest.mark.parametrize("name", ["episodes", "steps", "workers", "max_evaluations"])
 def test_settings_below_one_are_refused_by_name(name):
     with pytest.raises(UserError, match=f"search.{name}"):
         SearchSettings(**{name: 0})
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_some_generator_refuses_is_refused_before_anything_is_evaluated(seed):
+    with pytest.raises(UserError, match="search.seed"):
+        SearchSettings(seed=seed)
+
+
+def test_a_target_that_is_exceeded_or_that_nothing_fits_is_said(space):
+    costs, small, large = Costs(parameters), space.smallest, PAPER_WINNER
+    reward = RewardSettings(target=parameters(small))
+    assert beyond_target(small, reward, costs, space.within_bound) is None
+    assert "raise search.reward.beta" in beyond_target(large, reward, costs, space.within_bound)
+    nothing = replace(reward, target=parameters(small) - 1)
+    assert "no subnet fits" in beyond_target(small, nothing, costs, space.within_bound)
+    assert beyond_target(large, replace(reward, kind="latency"), costs, space.within_bound) is None
 
 
 class Failure(Exception):
