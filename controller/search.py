@@ -139,8 +139,8 @@ def _result(oracle: Oracle, settings: SearchSettings, budget_spent: bool) -> Sea
     ]
     if not eligible and any(map(settings.may_win, oracle.evaluations)):
         raise UserError(
-            f"finetune.learning_rate: of {len(oracle.evaluations)} evaluated subnets, the training of every one that may "
-            "win diverged; lower it"
+            "finetune.learning_rate: the training of every subnet that may win diverged, among "
+            f"{len(oracle.evaluations)} evaluated; lower it"
         )
     if not eligible:
         raise UserError(

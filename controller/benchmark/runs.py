@@ -150,7 +150,7 @@ class Job:
 
     @property
     def key(self) -> str:
-        """Changes with everything that the run depends on."""
+        """Changes with everything that the run depends on, but the code: after a change of that, use another folder."""
         content = [Path(file).read_text() for file in self.files or ()]
         return identity_hash({"job": [self.table, self.seed, asdict(self.settings)], "content": content})
 
