@@ -37,7 +37,7 @@ def pack(corpus: Corpus, folder: Path, shard_mb: float) -> Corpus:
     """Write the corpus into `folder` as shards of about `shard_mb` MB each, and open it there.
 
     A shard is written in one go or not at all, the manifest last; started again, it goes on after the last whole shard.
-    Raises UserError when the folder holds an ordinary corpus, or the corpus is packed already.
+    Raises UserError when the folder holds anything else or lies within the corpus, or the corpus is packed already.
     """
     if corpus.packed:
         raise UserError(f"{corpus.folder}: is packed already; copy the folder as it is")
@@ -45,6 +45,12 @@ def pack(corpus: Corpus, folder: Path, shard_mb: float) -> Corpus:
         raise UserError(f"{folder}: holds a corpus that is not packed; name another folder for the shards")
     if shard_mb <= 0:
         raise UserError(f"shard_mb: must be positive, but is {shard_mb:g}")
+    if corpus.folder.resolve() in folder.resolve().parents:
+        raise UserError(f"{folder}: lies within the corpus, and would be packed with it; name a folder outside")
+    if not (folder / SHARDS).is_file():
+        if any(folder.glob("[!.]*")):
+            raise UserError(f"{folder}: holds other files; name an empty folder for the shards")
+        write_lines(folder / SHARDS, [])  # from here on the folder is ours: what is in it may be replaced
     (folder / MANIFEST).unlink(missing_ok=True)  # of an earlier corpus
     members, written = [], set()
     for name, clips in tqdm(list(_plan(corpus, shard_mb * 1e6)), desc="shards", unit="shard", mininterval=1):

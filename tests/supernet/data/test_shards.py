@@ -175,3 +175,15 @@ def test_a_packed_corpus_is_opened_by_its_settings_only(small_corpus, tmp_path):
     assert same(batch, expected)
     with pytest.raises(UserError, match="other settings \\(data.snr_min\\)"):
         build(dataclasses.replace(settings, snr_min=-3.0), packed.folder)
+
+
+def test_nothing_of_others_is_replaced_and_a_corpus_does_not_hold_its_shards(synthetic_corpus, tmp_path):
+    theirs = tmp_path / "shards/images.tar"
+    theirs.parent.mkdir()
+    theirs.touch()
+    with pytest.raises(UserError, match="holds other files; name an empty folder"):
+        pack(synthetic_corpus, tmp_path, SHARD_MB)
+    with pytest.raises(UserError, match="lies within the corpus"):
+        pack(synthetic_corpus, synthetic_corpus.folder / "packed", SHARD_MB)
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == [theirs]
+    assert not (synthetic_corpus.folder / "packed").exists()
