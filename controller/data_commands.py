@@ -11,7 +11,7 @@ from controller import stages
 from controller.config import Settings
 from supernet.data import corpora, indexing, preparing, shards
 from supernet.data.inspection import contact_sheet
-from supernet.data.manifest import MANIFEST, Corpus
+from supernet.data.manifest import MANIFEST, SHARDS, Corpus
 from supernet.data.readers import Recording
 from supernet.errors import UserError
 
@@ -36,8 +36,11 @@ def prepare(settings: Settings) -> None:
     """Convert the recordings, whatever splits and lists will be made of them: `data` makes those from what is there."""
     with stages.working(settings):
         folder, recordings = stages.corpus_folder(settings), _recordings(settings)
-        corpora.claim(folder, settings.data)
-        clips, rejected = preparing.convert(recordings, folder, settings.data)
+        if (folder / SHARDS).is_file():
+            raise UserError(f"{folder}: is packed, so nothing is left to prepare; name another --data.folder")
+        with stages.held(folder, "data.folder"):
+            corpora.claim(folder, settings.data)
+            clips, rejected = preparing.convert(recordings, folder, settings.data)
     print(f"{folder}: {len(clips)} recordings are prepared, {len(rejected)} cannot be used")
 
 
@@ -69,7 +72,9 @@ def inspect(settings: Settings, output: str | None = None, clips: int = 12) -> N
 
 
 def _index(settings: Settings, folder: Path) -> None:
-    rows = indexing.index(_recordings(settings), folder, settings.data.workers)
+    recordings = _recordings(settings)
+    with stages.held(folder, "data.folder"):
+        rows = indexing.index(recordings, folder, settings.data.workers)
     print(indexing.summary(rows))
     for row in rows:
         if row.problem:

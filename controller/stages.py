@@ -18,7 +18,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cache
@@ -85,23 +85,33 @@ def working(settings: Settings, ranks: bool = False) -> Iterator[None]:
     """
     if world() > 1 and not ranks:
         raise UserError(f"torchrun: {world()} processes at once are for `train`; run this command without")
-    settings.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(settings.threads or max(1, (os.cpu_count() or 1) // local()))
-    with (settings.folder / ".lock").open("w") as file:
+    with held(settings.folder, "run") if rank() == 0 else nullcontext():
+        yield
+
+
+@contextmanager
+def held(folder: Path, key: str) -> Iterator[None]:
+    """Keep other processes from writing into a folder, which is made. Raises UserError when one does already; `key`
+    is the setting that names the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / ".lock").open("w") as file:
         try:
-            if rank() == 0:
-                flock(file, LOCK_EX | LOCK_NB)
+            flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"run: {settings.run} is in use by another process; wait for it or choose another --run")
+            raise UserError(f"{key}: {folder} is in use by another process; wait for it or choose another --{key}")
         yield
 
 
 def corpus(settings: Settings) -> Corpus:
-    """Make the corpus, or finish it, or open it."""
+    """Make the corpus, or finish it, or open it. Raises UserError when another run is making it."""
     folder = corpus_folder(settings)
-    if world() > 1 and not (folder / MANIFEST).is_file():
+    if (folder / MANIFEST).is_file():  # perhaps where nothing may be written
+        return build(settings.data, folder)
+    if world() > 1:
         raise UserError(f"{folder}: {world()} processes would make the corpus at once; run `ofa-avse data` first")
-    return build(settings.data, folder)
+    with held(folder, "data.folder"):
+        return build(settings.data, folder)
 
 
 def corpus_folder(settings: Settings) -> Path:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
+from controller import stages
 from controller.cli import main
 from supernet.data import indexing, preparing
 from supernet.data.manifest import Corpus
@@ -127,3 +128,19 @@ def test_inspect_says_what_is_wrong(small_corpus, tmp_path, capsys):
     options = ["--data.folder", str(small_corpus.folder), "--output", str(tmp_path / "sheet.jpg")]
     assert main(["data", "inspect", *options]) == 2
     assert "--output: " in capsys.readouterr().err
+
+
+def test_two_runs_do_not_write_one_corpus_at_once(options, tmp_path, capsys):
+    where = [*options, f"--run={tmp_path / 'run'}", f"--data.folder={tmp_path / 'corpus'}"]
+    with stages.held(tmp_path / "corpus", "data.folder"):
+        for command in (["index"], ["prepare"], []):
+            assert "corpus is in use by another process" in refused(capsys, *command, *where)
+    assert [path.name for path in (tmp_path / "corpus").iterdir()] == [".lock"]
+
+
+def test_a_packed_corpus_is_not_prepared_again(options, tmp_path, capsys):
+    where = [*options, f"--run={tmp_path / 'run'}"]
+    run(capsys, *where)
+    run(capsys, "pack", *where, f"--output={tmp_path / 'shards'}")
+    assert "is packed" in refused(capsys, "prepare", *where, f"--data.folder={tmp_path / 'shards'}")
+    assert not (tmp_path / "shards/audio").exists()
