@@ -8,6 +8,7 @@ cannot use it counts, in one line.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -89,16 +90,29 @@ def files(root: Path, key: str, suffixes: tuple[str, ...], wanted: str, depth: i
 
     Raises UserError when there is none; `wanted` says in words what was looked for.
     """
-    found = [path for path in found_below(root, suffixes) if len(path.parts) >= depth]
+    below = found_below(root, suffixes)
+    found = [path for path in below if len(path.parts) >= depth]
     if not found:
         where = "<speaker>/*" if depth > 1 else "*"
         raise UserError(f"{key}: {root} holds no {wanted} ({where}{', '.join(suffixes)}); correct the path")
+    count(root, {"files lie in no speaker's folder": len(below) - len(found)})
     return found
 
 
 def found_below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    """The same, where there may be none."""
-    return [path.relative_to(root) for path in sorted(root.rglob("*")) if path.suffix.lower() in suffixes]
+    """The same, where there may be none. Links to folders are followed; a folder that is met twice counts once, under
+    its own name where it has one below `root`: a recording under two speakers' names would cross splits."""
+    found, seen, waiting = [], set(), [root]
+    for top in waiting:  # which grows: what lies behind links comes after all that does not
+        for folder, folders, names in os.walk(top):
+            if (real := os.path.realpath(folder)) in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            paths = [Path(folder, name) for name in sorted((*folders, *names))]
+            waiting += [path for path in paths if path.is_symlink() and path.is_dir()]
+            found += [path.relative_to(root) for path in paths if path.suffix.lower() in suffixes]
+    return sorted(found)
 
 
 def existing(root: str | None, key: str, wanted: str) -> Path:

@@ -288,3 +288,18 @@ def test_cec2_brings_the_speech_that_folders_would_need(tmp_path):
     )
     roles = {recording.clip.role for recording in preparing.recordings(settings)}
     assert roles == {"talker", "speech", "noise"}
+
+
+def test_linked_folders_are_read_and_none_under_two_names(found, tmp_path):
+    ids = [recording.clip.id for recording in found("folders")]
+    videos = tmp_path / "videos"
+    (videos / "bob").rename(tmp_path / "bob")
+    (videos / "bob").symlink_to(tmp_path / "bob")
+    (videos / "aaron").symlink_to("ann")  # before its target in the alphabet
+    (videos / "ann/loop").symlink_to(videos)
+    assert [recording.clip.id for recording in found("folders")] == ids
+
+
+def test_videos_outside_of_a_speakers_folder_are_counted(found, tmp_path, capsys):
+    found("folders", lambda root: (root / "videos/eve.mp4").touch())
+    assert "1 files lie in no speaker's folder" in "".join(capsys.readouterr())
