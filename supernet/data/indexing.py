@@ -203,6 +203,8 @@ def _probe_container(path: Path, sound: bool, pictures: bool) -> Tracks:
             ):
                 if wanted and not streams:
                     raise UserError(f"{path}: has no {name} track; give a file with {give}")
+                if wanted and streams[0].codec_context is None:
+                    raise UserError(f"{path}: its {name} track is of no known format; replace the file")
             tracks = Tracks()
             if sound:
                 stream = container.streams.audio[0]

@@ -62,6 +62,8 @@ def read_frames(path: Path | str) -> Iterator[np.ndarray]:
         origin = _start(container.streams.audio[0]) if container.streams.audio else None
         grey = VideoReformatter()
         for frame in container.decode(stream):
+            if frame.pts is None:
+                raise UserError(f"{path}: one of its pictures has no time stamp; repair or replace the file")
             start = frame.pts * frame.time_base
             origin = start if origin is None else origin
             while shown is not None and origin + _middle(index) < start:

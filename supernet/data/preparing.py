@@ -125,11 +125,14 @@ def convert(
     check_rule(settings.lip_region, settings.landmark_model)
     rejected, used, tasks = [], {}, []
     for recording in found:
-        twin = used.setdefault(_identity(recording), recording.sound)
-        if twin != recording.sound:
-            rejected.append((recording.sound, f"the same recording as {twin}"))
-        else:
+        twin = used.setdefault(_identity(recording), recording)
+        if twin.sound == recording.sound:
             tasks.append((recording, folder, settings))
+        elif twin.clip.id == recording.clip.id:
+            reason = f"would be called '{twin.clip.id}', as {twin.sound} is; rename one of them"
+            rejected.append((recording.sound, reason))
+        else:
+            rejected.append((recording.sound, f"the same recording as {twin.sound}"))
     clips = []
     converted = outcomes(_convert, tasks, settings.workers, TIME_LIMIT, "recordings")
     for outcome, (recording, *_) in zip(converted, tasks):
@@ -154,19 +157,19 @@ def _convert(recording: Recording, folder: Path, settings: DataSettings) -> Clip
         samples = len(wavfile.read(folder / draft.audio, mmap=True)[1])
         return replace(draft, samples=samples, frames=samples // SAMPLES_PER_FRAME)
     try:
-        wave, lips = _decode(recording, settings)
+        sound, lips = _decode(recording, settings)
     except (av.FFmpegError, cv2.error, RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
         # what decoders raise on what nobody expected of a file; an error of writing, below, ends the whole
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]
         raise UserError(f"{recording.sound}: cannot be decoded ({reason}); replace the file") from error
     if lips is not None:
         save_lips(folder / draft.lips, lips)
-    save_audio(folder / draft.audio, (wave * 32768).round().clip(-32768, 32767).astype(np.int16))
-    return replace(draft, samples=len(wave), frames=len(wave) // SAMPLES_PER_FRAME)
+    save_audio(folder / draft.audio, sound)
+    return replace(draft, samples=len(sound), frames=len(sound) // SAMPLES_PER_FRAME)
 
 
 def _decode(recording: Recording, settings: DataSettings) -> tuple[np.ndarray, np.ndarray | None]:
-    """Sound, float32 (samples,), and lip regions, uint8 (frames, 96, 96), of equal length; None without video.
+    """Sound, int16 (samples,), and lip regions, uint8 (frames, 96, 96), of equal length; None without video.
 
     Raises UserError that begins with a path.
     """
@@ -179,10 +182,13 @@ def _decode(recording: Recording, settings: DataSettings) -> tuple[np.ndarray, n
         raise UserError(f"{path}: is silent from beginning to end; replace the file")
     if np.abs(wave).max() > LOUDEST:
         raise UserError(f"{path}: holds samples up to {np.abs(wave).max():.3g}, and full scale is 1; scale the file")
+    sound = (wave * 32768).round().clip(-32768, 32767).astype(np.int16)
+    if not sound.any():
+        raise UserError(f"{path}: is too faint for 16 bits, and would be silent; make it louder")
     if len(wave) < SAMPLES_PER_FRAME:
         raise UserError(f"{path}: is shorter than one video frame; replace the file")
     if not recording.clip.lips:
-        return wave, None
+        return sound, None
     if recording.lips:
         pictured, drift = recording.lips, LIP_DRIFT
         lips = read_lip_array(recording.lips, recording.lip_rate)
@@ -196,7 +202,10 @@ def _decode(recording: Recording, settings: DataSettings) -> tuple[np.ndarray, n
             f"{pictured}: its pictures last {pictures:.1f} s and the sound {seconds:.1f} s; replace the file"
         )
     frames = min(len(lips), len(wave) // SAMPLES_PER_FRAME)
-    return wave[: frames * SAMPLES_PER_FRAME], lips[:frames]
+    sound = sound[: frames * SAMPLES_PER_FRAME]
+    if not sound.any():
+        raise UserError(f"{pictured}: its pictures end before anything is heard; replace the file")
+    return sound, lips[:frames]
 
 
 def _keeps(path: Path, track: str, promised: float, seconds: float) -> None:

@@ -7,11 +7,15 @@ import shutil
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from scipy.io import wavfile
 
+from supernet.data import preparing
 from supernet.data.corpora import build
 from supernet.data.manifest import Corpus
 from supernet.data.mixtures import FixedMixtures, TrainingMixtures
+from supernet.data.readers import folders
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
 
@@ -167,3 +171,19 @@ def test_real_recordings_of_four_grid_speakers(tmp_path):
     assert all(clip.frames in (74, 75) for clip in corpus.select("talker"))
     batch = FixedMixtures(corpus, "test").batch(range(15))
     assert batch.lips.shape == (15, 50, 88, 88) and batch.lips.float().std() > 5
+
+
+def test_two_files_of_one_name_and_sound_too_faint_to_keep_are_listed(tmp_path, write_video):
+    videos, noise = tmp_path / "videos", tmp_path / "noise"
+    for folder in (videos / "a", videos / "a-b", noise):
+        folder.mkdir(parents=True)
+    wave = np.random.default_rng(0).uniform(-0.1, 0.1, 16_000)
+    for path in (videos / "a/b-0.mp4", videos / "a-b/0.mp4"):  # both would be talker-a-b-0
+        write_video(path, sound=wave, draw=lambda index: np.full((64, 64), 4 * index, np.uint8))
+    wavfile.write(noise / "faint.wav", 16_000, (1e-5 * wave).astype(np.float32))
+    found = folders.read(videos, "--data.root") + folders.read_noise(noise, "--data.noise")
+    clips, rejected = preparing.convert(found, tmp_path / "corpus", DataSettings(lip_region="face_track", workers=1))
+    assert [clip.id for clip in clips] == ["talker-a-b-0"]
+    reasons = {path.name: reason for path, reason in rejected}
+    assert f"would be called 'talker-a-b-0', as {found[0].sound} is; rename" in reasons[found[1].sound.name]
+    assert "too faint for 16 bits" in reasons["faint.wav"]

@@ -144,3 +144,10 @@ def test_a_change_of_what_is_wanted_is_looked_at_again(files, probed, tmp_path):
     silent = files[1].video
     rows = index([dataclasses.replace(files[0], sound=silent, video=silent)], tmp_path / "corpus", 1)
     assert probed == [silent] and "has no audio track" in rows[0].problem
+
+
+def test_a_track_of_an_unknown_format_is_named(tmp_path, write_video):
+    path = write_video(tmp_path / "a.mkv")
+    path.write_bytes(path.read_bytes().replace(b"V_FFV1", b"V_ABCD"))
+    with pytest.raises(UserError, match="a.mkv: its video track is of no known format"):
+        probe(path, sound=False, pictures=True)

@@ -1,14 +1,17 @@
 """Any audio or video lands on the 16 kHz, 25 frames-a-second grid, or is refused with its reason."""
 
 import struct
+from contextlib import nullcontext
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 import soundfile
 
+from supernet.data import media
 from supernet.data.media import read_audio, read_frames
 from supernet.errors import UserError
 
@@ -161,3 +164,13 @@ def test_a_film_taken_on_its_side_stands_upright(tmp_path, write_video):
     path.write_bytes(content)
     picture = next(read_frames(path))
     assert picture.shape == (64, 48) and picture[:30].min() > 200 and picture[34:].max() < 50
+
+
+def test_a_picture_without_a_time_is_refused(tmp_path, write_video, monkeypatch):
+    """As damaged .avi files have them."""
+    path = write_video(tmp_path / "a.mkv")
+    streams = SimpleNamespace(video=[None], audio=[])
+    broken = SimpleNamespace(streams=streams, decode=lambda stream: [SimpleNamespace(pts=None)])
+    monkeypatch.setattr(media, "_container", lambda path: nullcontext(broken))
+    with pytest.raises(UserError, match="a.mkv: one of its pictures has no time stamp"):
+        list(read_frames(path))
