@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import chain, zip_longest
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -18,9 +20,10 @@ from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
 from supernet.data.lips import FACE_TRACK_HALF, REGION, Mouth, find_mouths
-from supernet.data.manifest import LISTS, Clip, Corpus
-from supernet.data.media import read_frames
+from supernet.data.manifest import LISTS, Clip, Corpus, Role
+from supernet.data.media import AUDIO_SUFFIXES, read_frames
 from supernet.data.mixtures import read_list
+from supernet.data.preparing import TALKERS
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
 from supernet.files import write_atomically
@@ -101,8 +104,14 @@ def find_source(clip: Clip, settings: DataSettings) -> Source:
     path = Path(settings.root or ".") / clip.source
     if not path.is_file():
         raise UserError(f"{path}: not found; name its folder with --data.root")
+    if path.suffix.lower() in AUDIO_SUFFIXES:  # with its pictures elsewhere, where the corpus's reader knows
+        path = _videos(settings.corpus, settings.root or ".").get(clip.id)
+        if path is None:
+            raise UserError("lip pictures came with the corpus, and no video")
     middle = clip.frames // 2
-    picture = next(frame for index, frame in enumerate(read_frames(path)) if index == middle)
+    picture = next((frame for index, frame in enumerate(read_frames(path)) if index == middle), None)
+    if picture is None:
+        raise UserError(f"{path}: is shorter than the clip that was made of it; prepare the corpus again")
     if settings.lip_region == "face_track":
         height, width = picture.shape
         return Source(picture, None, Mouth(width / 2, height / 2, FACE_TRACK_HALF * width), 1.0)
@@ -112,10 +121,17 @@ def find_source(clip: Clip, settings: DataSettings) -> Source:
     return Source(picture, face, mouths[middle], float(mouths.seen.mean()))
 
 
+@lru_cache(maxsize=1)
+def _videos(corpus: str, root: str) -> dict[str, Path]:
+    """The video of each talker's clip, by its id."""
+    found = TALKERS[corpus].read(Path(root), "--data.root")
+    return {recording.clip.id: recording.video for recording in found if recording.video}
+
+
 def counts(corpus: Corpus) -> list[tuple[str, str, int, int, float]]:
     """Role, split, clips, speakers (of noise: kinds) and hours, of each that there is."""
     rows = []
-    for role in ("talker", "speech", "noise"):
+    for role in get_args(Role):
         for split in ("train", "val", "test"):
             clips = corpus.select(role, split)
             if clips:

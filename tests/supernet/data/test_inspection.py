@@ -3,12 +3,14 @@
 import dataclasses
 
 import cv2
+import layouts
 import numpy as np
 import pytest
 
 from supernet.data import inspection
 from supernet.data.inspection import choose, contact_sheet, counts, find_source
 from supernet.data.manifest import Corpus
+from supernet.data.readers import ntcd_timit
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
 
@@ -33,6 +35,8 @@ def test_counts_tell_clips_speakers_and_hours(real_corpus):
     assert rows["talker", "val"] == (9, 3, pytest.approx(9 * 2 / 3600))
     assert rows["noise", "test"] == (2, 2, pytest.approx(2 * 2 / 3600))
     assert len(rows) == 9
+    mixture = dataclasses.replace(real_corpus.clips[0], role="mixture")
+    assert counts(Corpus(real_corpus.folder, [mixture])) == [("mixture", "train", 1, 1, pytest.approx(2 / 3600))]
 
 
 def test_the_sources_face_and_mouth_are_found(real_corpus, tmp_path, write_video, face):
@@ -50,6 +54,19 @@ def test_the_sources_face_and_mouth_are_found(real_corpus, tmp_path, write_video
 
     track = find_source(clip, dataclasses.replace(settings, lip_region="face_track"))
     assert track.face is None and (track.mouth.x, track.mouth.y) == (180, 144)
+
+
+def test_a_video_beside_its_sound_is_found(tmp_path, media):
+    layouts.ntcd_timit(tmp_path, layouts.Names())
+    settings = DataSettings(corpus="ntcd_timit", root=str(tmp_path), lip_region="face_track")
+    clips = {recording.clip.id: recording.clip for recording in ntcd_timit.read(tmp_path, "--data.root")}
+    clip = dataclasses.replace(clips["talker-01M-sa1"], frames=10)
+    media.video(tmp_path / "volunteers/01M/Clips/straightcam/sa1.mp4", sound=False)
+    assert find_source(clip, settings).picture.shape == (224, 224)
+    with pytest.raises(UserError, match="sa1.mp4: is shorter than the clip"):
+        find_source(dataclasses.replace(clip, frames=100), settings)
+    with pytest.raises(UserError, match="lip pictures came with the corpus"):
+        find_source(clips["talker-02M-sa1"], settings)
 
 
 def test_a_source_without_a_face_stops_nothing(real_corpus, tmp_path, monkeypatch):
