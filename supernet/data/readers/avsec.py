@@ -94,9 +94,14 @@ def _scenes(folder: Path) -> dict[str, dict[str, Path]]:
 
 
 def _maskers(row: dict, path: Path) -> list[tuple[str, str]]:
-    """Type (speech, noise, music) and name of each interferer: AVSEC-3 has one, AVSEC-4 up to three."""
+    """Type (speech, noise, music) and name of each interferer, of speech the talk; AVSEC-4 has up to three."""
     entries = row.get("interferers", [row["interferer"]] if "interferer" in row else [])
-    return [(str(field(e, "type", path)), Path(str(field(e, "name", path))).stem) for e in entries]
+    maskers = []
+    for entry in entries:
+        type_, name = str(field(entry, "type", path)), Path(str(field(entry, "name", path)))
+        talk = _speaker(name.with_suffix("").as_posix()) if type_ == "speech" else ""  # they come from LRS3 as well
+        maskers.append((type_, talk or name.stem))
+    return maskers
 
 
 def _heard(

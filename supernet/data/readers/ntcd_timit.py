@@ -23,6 +23,7 @@ from supernet.data.readers import Recording, count, draft, found_below
 from supernet.errors import UserError
 
 SPEAKER = re.compile(r"\d{2}[MF]")  # "09F"
+SNR = re.compile(r"[+-]?\d+")  # "-5", dB
 NOISES = ("Babble", "Cafe", "Car", "LR", "Street", "White")
 TEST = ("09F", "24M", "26M", "27M", "33F", "40F", "47M", "49F", "56M")
 RATE = Fraction(30_000, 1001)
@@ -35,7 +36,7 @@ Utterance = tuple[str, str]  # speaker, name
 def read(root: Path, key: str) -> list[Recording]:
     wavs = [(_utterance(path), path) for path in found_below(root, (".wav",)) if _utterance(path)]
     clean = {utterance: path for utterance, path in wavs if path.parts[0] == "Clean"}
-    noisy = [(utterance, path) for utterance, path in wavs if path.parts[0] in NOISES]
+    noisy = [(utterance, path) for utterance, path in wavs if path.parts[0] in NOISES and SNR.fullmatch(path.parts[1])]
     pictures = _pictures(root)
     if not clean:
         raise UserError(f"{key}: {root} has no sound in Clean/volunteers/<speaker>/straightcam/; {LAYOUT}")
@@ -51,6 +52,7 @@ def read(root: Path, key: str) -> list[Recording]:
     counts = {
         "clean files have no pictures": len(clean) - len(seen),
         "pictures have no clean file": len(pictures.keys() - clean.keys()),
+        "noisy files lie in no folder of an SNR": sum(path.parts[0] in NOISES for _, path in wavs) - len(noisy),
         "noisy files have no clean file with pictures": sum(utterance not in seen for utterance, _ in noisy),
     }
     count(root, counts)

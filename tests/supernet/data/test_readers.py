@@ -157,6 +157,21 @@ def test_avsec_speakers_are_talks_or_else_scenes(name, speaker, found):
     assert next(r for r in found("avsec3", rename) if r.clip.id == "talker-train-S00001").clip.speaker == speaker
 
 
+@pytest.mark.parametrize("name", ["trainval/{talk}/5000{n}", "{talk}_5000{n}.wav"])
+def test_avsec_competing_speakers_are_talks(name, found):
+    def rename(root):
+        path = root / "metadata/scenes.dev.json"
+        rows = json.loads(path.read_text())
+        for n, row in enumerate(row for row in rows if row["interferer"]["type"] == "speech"):
+            row["interferer"]["name"] = name.format(talk=("0af00UcTOSc", "1bf00UcTOSc")[n // 2], n=n % 2)
+        path.write_text(json.dumps(rows))
+
+    found("avsec3")
+    recordings = [r for r in found("avsec3", rename) if r.clip.role == "speech" and "dev" in r.clip.id]
+    assert [r.clip.speaker for r in recordings] == 2 * ["0af00UcTOSc"] + 2 * ["1bf00UcTOSc"]
+    assert all(len(splits) == 1 for splits in splits_by(assigned(recordings), lambda clip: clip.speaker).values())
+
+
 def test_avsec_counts_what_it_leaves_out(found, capsys):
     def damage(root):
         (root / "train/scenes/S00002_target.wav").unlink()
@@ -213,6 +228,18 @@ def test_ntcd_timit_takes_the_splits_of_its_features(found):
     splits = splits_by(clips, lambda clip: clip.speaker)
     assert {speaker for speaker, own in splits.items() if own == {"val"}} == {"03F", "04M"}
     assert splits["09F"] == {"train"} and splits["24M"] == {"test"}
+
+
+def test_ntcd_timit_leaves_out_noisy_files_without_an_snr(found, capsys):
+    ids = [recording.clip.id for recording in found("ntcd_timit")]
+    below = "volunteers/01M/straightcam/sa1.wav"
+
+    def more(root):
+        for folder in ("Babble", "Babble/clean"):
+            layouts.Names().sound(root / folder / below)
+
+    assert [recording.clip.id for recording in found("ntcd_timit", more)] == ids
+    assert "2 noisy files lie in no folder of an SNR" in capsys.readouterr().out
 
 
 def test_ntcd_timit_mixtures_are_named_after_noise_and_snr(found):

@@ -15,6 +15,7 @@ from supernet.data.splits import assign, noise_kind, speech_speaker
     [
         ("103/1240/103-1240-0000.flac", "librispeech_103"),
         ("librispeech/trainclean_103-1240-0000.flac", "librispeech_103"),
+        ("LibriTTS/103/1240/103_1240_000000_000001.wav", "librispeech_103"),
         ("vctk/p225_003.flac", "vctk_p225"),
         ("p225_003_mic1.flac", "vctk_p225"),
         ("04b09ada-5dcc-491a-ae95-fe4e4993869e.flac", "04b09ada-5dcc-491a-ae95-fe4e4993869e"),
@@ -34,6 +35,10 @@ def test_speakers_of_public_corpora(name, speaker):
         ("ambience/birds1.flac", "birds", "ambience_birds1"),
         ("kitchen/0007.wav", "kitchen", "kitchen_0007"),
         ("0007.wav", "noise", "_0007"),
+        ("DEMAND/TBUS/ch01.wav", "transport", "demand_TBUS"),
+        ("DEMAND/TBUS/ch16.wav", "transport", "demand_TBUS"),
+        ("backgrounds/BGD_150203_010_CAF.CH1.wav", "BGD_150203_010_CAF", "backgrounds_BGD_150203_010_CAF"),
+        ("backgrounds/BGD_150203_010_CAF.CH6.wav", "BGD_150203_010_CAF", "backgrounds_BGD_150203_010_CAF"),
     ],
 )
 def test_kinds_and_recordings_of_noises(name, kind, recording):
