@@ -6,6 +6,7 @@ its reason, and stops nothing.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +37,7 @@ UNEQUAL = 0.1  # share by which sound and pictures of a talker may differ in len
 UNEQUAL_SECONDS = 0.2  # and at least this: some cameras start late
 LIP_DRIFT = 0.5  # the same for lip pictures that come with a corpus
 LOUDEST = 8.0  # full scales; beyond it, numbers are no sound from -1 to 1
+LONGEST_NAME = 255 - len("..wav.partial")  # bytes: what file systems allow, less what is put around a clip's id
 TALKERS: dict[str, Reader] = {  # by data.corpus
     "grid": grid,
     "folders": folders,
@@ -126,7 +128,9 @@ def convert(
     rejected, used, tasks = [], {}, []
     for recording in found:
         twin = used.setdefault(_identity(recording), recording)
-        if twin.sound == recording.sound:
+        if len(os.fsencode(recording.clip.id)) > LONGEST_NAME:
+            rejected.append((recording.sound, "has too long a name, folders included; shorten it"))
+        elif twin.sound == recording.sound:
             tasks.append((recording, folder, settings))
         elif twin.clip.id == recording.clip.id:
             reason = f"would be called '{twin.clip.id}', as {twin.sound} is; rename one of them"

@@ -117,7 +117,7 @@ def found_below(root: Path, suffixes: tuple[str, ...]) -> list[Path]:
 
 def existing(root: str | None, key: str, wanted: str) -> Path:
     """The folder that a setting names. Raises UserError when it names none, or one that does not exist."""
-    if root is None:
+    if not root:  # an empty path would be the working folder
         raise UserError(f"{key}: not given; name the folder of {wanted}")
     if not Path(root).is_dir():
         raise UserError(f"{key}: no such folder: {root}; correct the path")

@@ -95,7 +95,7 @@ def test_missing_and_empty_folders_name_their_key(real_settings, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
     for field in ("root", "speech", "noise"):
-        cases = {None: "not given", str(tmp_path / "gone"): "no such folder", str(empty): "holds no"}
+        cases = {None: "not given", "": "not given", str(tmp_path / "gone"): "no such folder", str(empty): "holds no"}
         for value, reason in cases.items():
             with pytest.raises(UserError, match=f"--data.{field}: .*{reason}"):
                 build(dataclasses.replace(real_settings, **{field: value}), tmp_path / "corpus")
@@ -173,7 +173,7 @@ def test_real_recordings_of_four_grid_speakers(tmp_path):
     assert batch.lips.shape == (15, 50, 88, 88) and batch.lips.float().std() > 5
 
 
-def test_two_files_of_one_name_and_sound_too_faint_to_keep_are_listed(tmp_path, write_video):
+def test_what_the_corpus_could_not_hold_is_listed(tmp_path, write_video):
     videos, noise = tmp_path / "videos", tmp_path / "noise"
     for folder in (videos / "a", videos / "a-b", noise):
         folder.mkdir(parents=True)
@@ -181,9 +181,12 @@ def test_two_files_of_one_name_and_sound_too_faint_to_keep_are_listed(tmp_path, 
     for path in (videos / "a/b-0.mp4", videos / "a-b/0.mp4"):  # both would be talker-a-b-0
         write_video(path, sound=wave, draw=lambda index: np.full((64, 64), 4 * index, np.uint8))
     wavfile.write(noise / "faint.wav", 16_000, (1e-5 * wave).astype(np.float32))
+    (noise / ("x" * 120)).mkdir()
+    wavfile.write(noise / ("x" * 120) / f"{'y' * 120}.wav", 16_000, wave.astype(np.float32))
     found = folders.read(videos, "--data.root") + folders.read_noise(noise, "--data.noise")
     clips, rejected = preparing.convert(found, tmp_path / "corpus", DataSettings(lip_region="face_track", workers=1))
     assert [clip.id for clip in clips] == ["talker-a-b-0"]
     reasons = {path.name: reason for path, reason in rejected}
     assert f"would be called 'talker-a-b-0', as {found[0].sound} is; rename" in reasons[found[1].sound.name]
     assert "too faint for 16 bits" in reasons["faint.wav"]
+    assert "too long a name" in reasons[f"{'y' * 120}.wav"]
