@@ -2,11 +2,12 @@
 
     .venv/bin/python benchmarks/one_policy.py --seeds 3
 
-The policy walks over the bundled table of all 324 fine-tuned subnets. Every episode of its training has a goal of its own: a limit on
-parameters, MACs or latency anywhere between the smallest subnet's and the largest's, which it sees in its state. Printed, for
-limits drawn afterwards: where its last step ends, as a share of the range of that cost, and what the reward there misses of
-the best of the 324 under that limit; beside a policy trained alike that is not shown its goal. Rewards are the paper's (eq. 3).
-Nobody has measured latency in that table: 0.2 ms a block and 1 ms for ten million MACs stand for it.
+The policy walks over the bundled table of all 324 fine-tuned subnets. Every episode of its training has a goal of its
+own: a limit on parameters, MACs or latency anywhere between the smallest subnet's and the largest's, which it sees in
+its state. Printed, for limits drawn afterwards: where its last step ends, as a share of the range of that cost, and
+what the reward there misses of the best of the 324 under that limit; beside a policy trained alike that is not shown
+its goal. Rewards are the paper's (eq. 3). Nobody has measured latency in that table: 0.2 ms a block and 1 ms for ten
+million MACs stand for it.
 """
 
 from __future__ import annotations
@@ -99,7 +100,7 @@ def main() -> None:
                 for share in SHARES:
                     goal = limit(environments[0].unwrapped, cost, share)
                     results[blind, cost, share, seed] = held_to(policy, environments, goal, seed)
-    print("| limit on | at | ends at | reward missed | ends at, goal hidden | reward missed |\n|---|---|---|---|---|---|")
+    print("| limit on | at | ends at | reward missed | ends at, goal hidden | reward missed |\n" + 6 * "|---" + "|")
     for cost in COSTS:
         for share in SHARES:
             cells = [np.mean([results[blind, cost, share, s] for s in range(options.seeds)], 0) for blind in (0, 1)]

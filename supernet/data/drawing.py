@@ -76,6 +76,9 @@ class Drawing:
         }
         self._pools = {c: pools[c] for c in self.conditions if c in pools}
         self._given_rooms = given_rooms(corpus.folder, split) if settings.rooms_folder else []
+        self._own = defaultdict(list)  # talkers' clips by speaker
+        for clip in self._talkers:
+            self._own[clip.speaker].append(clip)
         self._clips_by_speaker = {c: Counter(clip.speaker for clip in pool) for c, pool in self._pools.items()}
         self._check()
 
@@ -137,11 +140,11 @@ class Drawing:
         if condition == "babble":
             least, most = self.settings.babble
             count = min(generator.integers(least, most + 1), self._left(condition, target.speaker, heard))
+        same = condition == "same_talker"
         chosen: list[Clip] = []
         while len(chosen) < count:
-            masker = _choose(generator, self._pools[condition])
-            same_speaker = masker.speaker == target.speaker
-            if same_speaker == (condition == "same_talker") and masker not in (target, *chosen):
+            masker = _choose(generator, self._own[target.speaker] if same else self._pools[condition])
+            if (same or masker.speaker != target.speaker) and masker not in (target, *chosen):
                 if masker.id not in heard:
                     chosen.append(masker)
         return chosen

@@ -22,6 +22,7 @@ from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
 AUDIO_SUFFIXES = (".wav", ".flac", ".ogg", ".mp3", ".aiff")
 VIDEO_SUFFIXES = (".mp4", ".mpg", ".mpeg", ".avi", ".mov", ".mkv", ".webm", ".m4v")
+SHORTEST_GAP, LONGEST_GAP = 0.02, 60.0  # s: less is rounding of time stamps, more is damage
 BLOCK = 1 << 20  # samples of all channels read at a time, so that only the mono signal is held whole
 
 
@@ -117,12 +118,34 @@ def _read_track(path: Path) -> tuple[np.ndarray, int]:
     with _container(path) as container:
         if not container.streams.audio:
             raise UserError(f"{path}: has no audio track; give a file with sound")
-        stream = container.streams.audio[0]
-        planar = av.AudioResampler(format="fltp")
-        blocks = [np.zeros(0, np.float32)]
-        for frame in container.decode(stream):
-            blocks += [block.to_ndarray().mean(axis=0) for block in planar.resample(frame)]
-        return np.concatenate(blocks), stream.rate
+        blocks = [np.zeros(0, np.float32), *track_blocks(container, path)]
+        return np.concatenate(blocks), container.streams.audio[0].rate
+
+
+def track_blocks(container: av.container.InputContainer, path: Path) -> Iterator[np.ndarray]:
+    """The mean of the channels of the first audio track, float32 (samples,) a block, at the track's rate.
+
+    Where its time stamps leave a gap there is silence, so that what follows keeps pace with the pictures.
+    Raises UserError naming `path` when a gap is longer than a damaged time stamp would have it.
+    """
+    stream = container.streams.audio[0]
+    planar = av.AudioResampler(format="fltp")  # the format only: swresample's downmix is not the mean of the channels
+    origin, done = None, 0
+    for frame in container.decode(stream):
+        if frame.pts is not None:
+            start = frame.pts * frame.time_base
+            origin = start if origin is None else origin
+            gap = float(start - origin) - done / stream.rate
+            if gap > LONGEST_GAP:
+                raise UserError(f"{path}: its sound pauses for {gap:.0f} s by its time stamps; repair or cut the file")
+            if gap > SHORTEST_GAP:
+                silence = np.zeros(round(gap * stream.rate), np.float32)
+                done += len(silence)
+                yield silence
+        for block in planar.resample(frame):
+            mono = block.to_ndarray().mean(axis=0)
+            done += len(mono)
+            yield mono
 
 
 @contextmanager

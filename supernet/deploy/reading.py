@@ -18,7 +18,7 @@ from av.stream import Disposition
 from tqdm import tqdm
 
 from supernet.data.lips import REGION, NoTalkerError, iterate_lip_regions
-from supernet.data.media import AUDIO_SUFFIXES
+from supernet.data.media import AUDIO_SUFFIXES, track_blocks
 from supernet.errors import UserError
 from supernet.lip_shape import PIXELS
 from supernet.timing import SAMPLE_RATE
@@ -100,11 +100,9 @@ def _sound_file_blocks(path: Path) -> Iterator[tuple[np.ndarray, int]]:
 
 def _track_blocks(path: Path) -> Iterator[tuple[np.ndarray, int]]:
     """The same from the first audio track of a container."""
-    planar = av.AudioResampler(format="fltp")  # the format only: swresample's downmix is not the mean of the channels
     with _container(path) as container:
-        for frame in container.decode(container.streams.audio[0]):
-            for block in planar.resample(frame):
-                yield block.to_ndarray().mean(axis=0), block.sample_rate
+        for block in track_blocks(container, path):
+            yield block, container.streams.audio[0].rate
 
 
 @contextmanager

@@ -110,16 +110,19 @@ def test_memory_is_learned_by_the_lstm_and_not_by_the_mlp():
     assert learn(tasks, updates=60, network="mlp") < 0.7
 
 
-@pytest.mark.parametrize("cost", ["params", "macs"])
+@pytest.mark.parametrize("cost", ["params", "macs", "latency_ms"])
 def test_one_policy_serves_a_small_and_a_large_budget(space, cost):
     """Trained on both at once, it walks to small subnets under the one and to large ones under the other."""
     reward = RewardSettings(baseline=1.0, beta=0.3)
     macs = lambda subnet: 3.0 * parameters(subnet)  # noqa: E731
+    latency = lambda subnet: 0.02 * subnet.depth + parameters(subnet) / 1e6  # noqa: E731
     tasks = [
-        ArchitectureEnv(space, lambda subnet: quality(subnet) - 14, parameters, reward, macs=macs, steps=8)
+        ArchitectureEnv(
+            space, lambda subnet: quality(subnet) - 14, parameters, reward, latency_ms=latency, macs=macs, steps=8
+        )
         for _ in range(32)
     ]
-    costs = Costs(parameters, macs).known()[cost]
+    costs = Costs(parameters, macs, latency).known()[cost]
     budgets = [costs(space.smallest) + share * (costs(space.largest) - costs(space.smallest)) for share in (0.05, 0.8)]
     goals = [{"goal": (cost, budgets[number % 2])} for number in range(len(tasks))]
     settings = PPOSettings(learning_rate=1e-2, epsilon=0.1, hidden=32, value_coefficient=0.1)

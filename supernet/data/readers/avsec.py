@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from scipy.cluster.hierarchy import DisjointSet
 
 from supernet.data.manifest import Role, Split
 from supernet.data.readers import Recording, count, draft, field, rows
@@ -49,7 +51,7 @@ class Edition:
                 f"{self.name} made train/scenes/ and dev/scenes/ (https://challenge.cogmhear.org)"
             )
         counts: Counter[str] = Counter()
-        recordings = [recording for part in sorted(PARTS) for recording in self._part(root, part, counts)]
+        recordings = _apart([recording for part in sorted(PARTS) for recording in self._part(root, part, counts)])
         counts["scenes of eval/ have no target"] = len(_scenes(root / "eval" / "scenes"))
         count(root, counts)
         return recordings
@@ -129,6 +131,22 @@ def _masker(root: Path, part: str, scene: str, sound: Path, maskers: list[tuple[
     name, speaker = f"{role}-{part}-{scene}", group if role == "speech" else ""
     clip = draft(role, name, sound.relative_to(root), speaker, category)
     return Recording(clip, sound, splits=PARTS[part], group=group)
+
+
+def _apart(recordings: list[Recording]) -> list[Recording]:
+    """The same, with one group for all maskers that share a part: "A+B", "B+C" and "C" stay in one split."""
+    together = DisjointSet()
+    for recording in recordings:
+        first, *others = recording.group.split("+")
+        for name in (first, *others):
+            together.add(name)
+            together.merge(first, name)
+    apart = []
+    for recording in recordings:
+        group = together[recording.group.split("+")[0]]
+        speaker = group if recording.clip.role == "speech" else recording.clip.speaker
+        apart.append(replace(recording, group=group, clip=replace(recording.clip, speaker=speaker)))
+    return apart
 
 
 def _speaker(target: str) -> str:

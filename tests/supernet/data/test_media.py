@@ -14,6 +14,7 @@ import soundfile
 from supernet.data import media
 from supernet.data.media import read_audio, read_frames
 from supernet.errors import UserError
+from supernet.timing import SAMPLE_RATE
 
 
 def tone(rate: int, seconds: float = 1.0, hertz: float = 440.0) -> np.ndarray:
@@ -36,6 +37,31 @@ def test_stereo_becomes_the_mean_of_its_channels(tmp_path):
 def test_silence_is_read_as_silence(tmp_path):
     soundfile.write(tmp_path / "silence.wav", np.zeros(16_000), 16_000)
     assert not read_audio(tmp_path / "silence.wav").any()
+
+
+def paused(path: Path, pause: float) -> Path:
+    """A second of sound, `pause` seconds without any, and another second."""
+    with av.open(str(path), "w") as container:
+        track = container.add_stream("pcm_s16le", rate=48_000, layout="mono")
+        for start in (0.0, 1.0 + pause):
+            block = av.AudioFrame.from_ndarray(np.full((1, 48_000), 8000, np.int16), format="s16", layout="mono")
+            block.sample_rate, block.time_base, block.pts = 48_000, Fraction(1, 48_000), round(start * 48_000)
+            container.mux(track.encode(block))
+        container.mux(track.encode(None))
+    return path
+
+
+def test_a_pause_in_the_time_stamps_of_sound_is_silence(tmp_path):
+    wave = read_audio(paused(tmp_path / "paused.mkv", 0.5))
+    assert len(wave) == pytest.approx(2.5 * SAMPLE_RATE, abs=20)
+    loud = np.abs(wave) > 0.1
+    assert loud[: SAMPLE_RATE - 20].all() and loud[SAMPLE_RATE * 3 // 2 + 20 :].all()
+    assert not loud[SAMPLE_RATE + 20 : SAMPLE_RATE * 3 // 2 - 20].any()
+
+
+def test_a_pause_of_hours_is_damage(tmp_path):
+    with pytest.raises(UserError, match="pauses for 7200 s"):
+        read_audio(paused(tmp_path / "paused.mkv", 7200))
 
 
 def test_nan_samples_are_refused_with_their_place(tmp_path):

@@ -77,6 +77,20 @@ def test_no_masker_crosses_a_split(corpus, found):
     assert all(len(own) == 1 for own in splits.values())
 
 
+def test_avsec_maskers_that_share_a_part_stay_together(found):
+    def shared(root):
+        path = root / "metadata/scenes.dev.json"
+        rows = json.loads(path.read_text())
+        names = [f"CIN_fan_{number:03}.wav" for number in range(len(rows))]
+        for number, row in enumerate(rows):  # 0+1, 1+2, 2+3, ...
+            row["interferers"] = [{"type": "noise", "name": name} for name in (names[number], names[number - 1])]
+        path.write_text(json.dumps(rows))
+
+    noises = [clip for clip in assigned(found("avsec4", shared), "avsec4") if clip.role == "noise"]
+    dev = [clip for clip in noises if clip.source.startswith("dev")]
+    assert len(dev) > 2 and len({clip.split for clip in dev}) == 1
+
+
 @pytest.mark.parametrize("corpus", ["avsec3", "avsec4", "ntcd_timit"])
 def test_mixtures_stay_with_their_talkers(corpus, found):
     recordings = found(corpus)
