@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -33,6 +34,7 @@ SPLITTING = (  # settings that splits and lists depend on, but no clip
     *("test_speaker", "test_clips", "val_clips", "held_out_speakers"),
     *(name for name in MIXING if name != "rooms"),
 )
+FOLDERS = ("root", "speech", "noise", "rooms", "landmark_model")  # settings that are paths
 STREAMS = {"val": 1, "test": 2, "test_other": 3}  # of random numbers, one a list
 
 
@@ -84,6 +86,13 @@ def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Seq
     return lists + ([("test_other", "test", others, settings.other_items)] if others and settings.other_items else [])
 
 
+def _alike(key: str, one: Any, other: Any) -> bool:
+    """Whether two values of a setting are the same, however a folder is written."""
+    if key in FOLDERS and isinstance(one, str) and isinstance(other, str):
+        return Path(one).resolve() == Path(other).resolve()
+    return one == other
+
+
 def claim(folder: Path, settings: DataSettings) -> None:
     """Note the settings in the folder, or compare them with those of the clips that are there.
 
@@ -104,7 +113,7 @@ def claim(folder: Path, settings: DataSettings) -> None:
         write_text(path, json.dumps(wanted, indent=2) + "\n")
         return
     there = read_json(path, "delete the folder and prepare it again")
-    keys = sorted(key for key in wanted | there if there.get(key) != wanted.get(key))
+    keys = sorted(key for key in wanted | there if not _alike(key, there.get(key), wanted.get(key)))
     if not (folder / MANIFEST).is_file() and set(keys) <= set(SPLITTING):
         write_text(path, json.dumps(wanted, indent=2) + "\n")
     elif keys:

@@ -262,9 +262,10 @@ class Drawing:
             speakers = {clip.speaker for clip in self._targets[condition]}
             few = condition in self._pools and any(self._left(condition, s) < self._least(condition) for s in speakers)
             if few or not speakers:
+                asked = self.settings.corpus == "grid" and self.split != "train"
                 raise UserError(
                     f"{self.corpus.folder}: the '{self.split}' split has too few clips for the condition "
-                    f"'{condition}'; add recordings or voices"
+                    f"'{condition}'; add recordings or voices" + asked * f", or raise data.{self.split}_clips"
                 )
 
 

@@ -32,7 +32,7 @@ from supernet.files import write_text
 from supernet.timing import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 REJECTED = "rejected.tsv"
-TIME_LIMIT = 900  # s for one file; a decoder that hangs costs that file only
+TIME_LIMIT = 3600  # s for one file, hours of video on a busy machine; a decoder that hangs costs that file only
 UNEQUAL = 0.1  # share by which sound and pictures of a talker may differ in length
 UNEQUAL_SECONDS = 0.2  # and at least this: some cameras start late
 LIP_DRIFT = 0.5  # the same for lip pictures that come with a corpus

@@ -111,11 +111,16 @@ def _heard(
 ) -> list[Recording]:
     """The target as a talker, and the mixture in which it is heard; `sounds`: mixture and target."""
     mixture, target = sounds
-    speaker = _speaker(str(row.get("target", {}).get("name", ""))) or scene
+    named = row.get("target")
+    speaker = _speaker(str(named.get("name", "")) if isinstance(named, dict) else "") or scene
     kind = "+".join(sorted({type_ for type_, _ in maskers})) or "unknown"
     talker = draft("talker", f"talker-{part}-{scene}", target.relative_to(root), speaker)
     clip = draft("mixture", f"mixture-{part}-{scene}", mixture.relative_to(root), speaker, kind)
-    snr_db = None if row.get("SNR") is None else float(row["SNR"])
+    try:
+        snr_db = None if row.get("SNR") is None else float(row["SNR"])
+    except (TypeError, ValueError):
+        path = root / "metadata" / f"scenes.{part}.json"
+        raise UserError(f"{path}: SNR of {scene} is {row['SNR']!r}, no number; correct it") from None
     return [
         Recording(talker, target, video, splits=PARTS[part]),
         Recording(clip, mixture, splits=PARTS[part], mixture_of=talker.id, snr_db=snr_db, kind=kind),

@@ -91,6 +91,13 @@ def test_settings_of_the_other_kind_of_corpus_do_not_matter(built, real_settings
     assert build(changed, built.folder).hash == built.hash
 
 
+def test_a_folder_may_be_written_in_another_way(built, real_settings, monkeypatch):
+    root = Path(real_settings.root)
+    monkeypatch.chdir(root.parent)
+    for other in (f"{root}/", root.name, f"../{root.parent.name}/{root.name}"):
+        assert build(dataclasses.replace(real_settings, root=other), built.folder).hash == built.hash
+
+
 def test_missing_and_empty_folders_name_their_key(real_settings, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -77,6 +77,17 @@ def test_no_masker_crosses_a_split(corpus, found):
     assert all(len(own) == 1 for own in splits.values())
 
 
+def test_a_ratio_that_is_no_number_names_its_scene(found):
+    def wrong(root):
+        path = root / "metadata/scenes.dev.json"
+        rows = json.loads(path.read_text())
+        rows[0]["SNR"] = "loud"
+        path.write_text(json.dumps(rows))
+
+    with pytest.raises(UserError, match="scenes.dev.json: SNR of S.* is 'loud', no number"):
+        found("avsec4", wrong)
+
+
 def test_avsec_maskers_that_share_a_part_stay_together(found):
     def shared(root):
         path = root / "metadata/scenes.dev.json"
