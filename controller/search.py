@@ -23,6 +23,7 @@ from controller.executor import Executor
 from controller.ledger import Ledger
 from controller.oracle import BudgetSpent, Oracle, Row
 from controller.reward import Costs, RewardSettings
+from controller.rivals import require
 from controller.rivals.evolution import evolution
 from controller.rivals.exhaustive import exhaustive
 from controller.rivals.gp import expected_improvement_search
@@ -87,6 +88,7 @@ METHODS: dict[str, Callable[[Oracle, SearchSettings], None]] = {
     "tpe": tpe,
     "exhaustive": exhaustive,
 }
+NEEDS = {"nsga2": "pymoo", "tpe": "optuna"}  # packages that do not come with this one
 
 
 def search(
@@ -110,8 +112,11 @@ def search(
         shared: SI-SNRi in dB of every subnet with shared weights: the prior of `surrogate` and `gp`.
 
     Raises:
-        UserError: when no evaluated subnet keeps within the compute bound, or the baseline is not above 0 dB.
+        UserError: when the method's package is missing, no evaluated subnet keeps within the compute bound, or the
+            baseline is not above 0 dB.
     """
+    if settings.method in NEEDS:
+        require(NEEDS[settings.method], settings.method)
     most = min(len(space), settings.max_evaluations or len(space))
     with (
         Ledger(folder / LEDGER) as ledger,

@@ -5,14 +5,16 @@ Source: Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: N
 
 from __future__ import annotations
 
+from math import isnan
+
 import numpy as np
 
 from controller.oracle import Oracle
-from controller.rivals import require
 from controller.settings import SearchSettings
 from supernet.space import AXES, Subnet
 
 POPULATION = 20
+WORST = 1e15  # of both, for a training that diverged: beyond whatever a network has
 ENCODER, BOTTLENECK, REPEATS = (list(AXES).index(axis) for axis in ("encoder", "bottleneck", "repeats"))
 
 
@@ -22,7 +24,6 @@ def nsga2(oracle: Oracle, settings: SearchSettings) -> None:
     Minimised: the negated SI-SNRi, and the cost that the target limits (latency under the latency reward). What the
     space or the compute bound forbids is mended before it is evaluated.
     """
-    require("pymoo", "nsga2")
     from pymoo.algorithms.moo.nsga2 import NSGA2
     from pymoo.core.problem import Problem
     from pymoo.core.repair import Repair
@@ -39,8 +40,8 @@ def nsga2(oracle: Oracle, settings: SearchSettings) -> None:
             subnets = [_subnet(row) for row in x]
             for first in range(0, len(subnets), settings.workers):
                 oracle.look(subnets[first : first + settings.workers])
-            qualities = np.nan_to_num([oracle.quality(subnet) for subnet in subnets])
-            out["F"] = np.column_stack([-qualities, [oracle.costs.of(subnet, limited) for subnet in subnets]])
+            losses = [(-oracle.quality(subnet), oracle.costs.of(subnet, limited)) for subnet in subnets]
+            out["F"] = np.array([(WORST, WORST) if isnan(loss) else (loss, cost) for loss, cost in losses])
 
     class Mend(Repair):
         def _do(self, problem: Problem, x: np.ndarray, **kwargs) -> np.ndarray:

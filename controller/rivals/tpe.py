@@ -6,14 +6,12 @@ Source: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization".
 from __future__ import annotations
 
 from controller.oracle import Oracle
-from controller.rivals import require
 from controller.settings import SearchSettings
 from supernet.space import AXES, Subnet
 
 
 def tpe(oracle: Oracle, settings: SearchSettings) -> None:
     """Propose episodes x steps subnets; one that the space or the compute bound forbids is told as failed."""
-    require("optuna", "tpe")
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

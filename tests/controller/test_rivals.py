@@ -125,6 +125,20 @@ def test_a_missing_package_is_named(space, tmp_path, monkeypatch, method, packag
     monkeypatch.setattr(rivals, "find_spec", lambda name: None)
     with pytest.raises(UserError, match=rf"{package}.*ofa-avse\[rivals\]"):
         looked(space, tmp_path, SearchSettings(method=method))
+    assert not any(tmp_path.iterdir())  # before anything is evaluated
+
+
+def test_nsga2_leaves_what_cannot_be_trained(space, tmp_path):
+    class Poor(Landscape):
+        def evaluate(self, subnet):
+            evaluation = super().evaluate(subnet)
+            si_snri = math.nan if subnet.blocks == 4 else evaluation.si_snri - 20  # below the 0 dB of no estimate
+            return type(evaluation)(**{**vars(evaluation), "si_snri": si_snri})
+
+    settings = SearchSettings(method="nsga2", episodes=40, reward=RewardSettings(baseline=1.0, target=TARGET))
+    rows = search(space, Poor(), settings, tmp_path, Costs(parameters)).rows
+    failed = [row.move.subnet.blocks == 4 for row in rows]
+    assert np.mean(failed[-100:]) < 0.3  # a third of the space
 
 
 # The model of quality
