@@ -222,7 +222,7 @@ def _probe_container(path: Path, sound: bool, pictures: bool) -> Tracks:
                     raise UserError(f"{path}: its video track has no size; replace the file")
             return tracks
     except (av.FFmpegError, ValueError) as error:  # ValueError: text in the header that is none
-        raise UserError(f"{path}: cannot be read as video or audio ({getattr(error, 'strerror', error)}); replace it")
+        raise UserError(f"{path}: cannot be read as sound or video ({getattr(error, 'strerror', error)}); replace it")
 
 
 def _seconds(stream: av.stream.Stream) -> float:

@@ -55,7 +55,7 @@ def read_frames(path: Path | str) -> Iterator[np.ndarray]:
     """
     path = Path(path)
     _require(path)
-    with _container(path) as container:
+    with opened(path) as container:
         if not container.streams.video:
             raise UserError(f"{path}: has no video track; give a file with pictures")
         stream = container.streams.video[0]
@@ -115,7 +115,7 @@ def _read_sound_file(path: Path) -> tuple[np.ndarray, int]:
 
 def _read_track(path: Path) -> tuple[np.ndarray, int]:
     """The first audio track of a container, float32 (samples,), and its sample rate."""
-    with _container(path) as container:
+    with opened(path) as container:
         if not container.streams.audio:
             raise UserError(f"{path}: has no audio track; give a file with sound")
         blocks = [np.zeros(0, np.float32), *track_blocks(container, path)]
@@ -149,9 +149,11 @@ def track_blocks(container: av.container.InputContainer, path: Path) -> Iterator
 
 
 @contextmanager
-def _container(path: Path) -> Iterator[av.container.InputContainer]:
+def opened(path: Path) -> Iterator[av.container.InputContainer]:
+    """A media file, open. Raises UserError naming it when it, or what is done with it, breaks off."""
     try:
         with av.open(str(path)) as container:
             yield container
-    except av.FFmpegError as error:
-        raise UserError(f"{path}: cannot be read as video or audio ({error.strerror}); replace the file")
+    except (av.FFmpegError, UnicodeDecodeError) as error:  # the second: text in the header that is none
+        reason = getattr(error, "strerror", error)
+        raise UserError(f"{path}: cannot be read as sound or video ({reason}); replace the file") from error

@@ -6,7 +6,6 @@ Used by `supernet.deploy.enhance`. `supernet.data.media` reads whole signals for
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,7 +17,7 @@ from av.stream import Disposition
 from tqdm import tqdm
 
 from supernet.data.lips import REGION, NoTalkerError, iterate_lip_regions
-from supernet.data.media import AUDIO_SUFFIXES, track_blocks
+from supernet.data.media import AUDIO_SUFFIXES, opened, track_blocks
 from supernet.errors import UserError
 from supernet.lip_shape import PIXELS
 from supernet.timing import SAMPLE_RATE
@@ -40,7 +39,7 @@ def probe(path: Path) -> Media:
     """Look into a file without decoding it. Raises UserError when it is missing, unreadable or has no sound."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path")
-    with _container(path) as container:
+    with opened(path) as container:
         if not container.streams.audio:
             raise UserError(f"{path}: has no sound to enhance; give a file with an audio track")
         sound = container.streams.audio[0]
@@ -100,15 +99,6 @@ def _sound_file_blocks(path: Path) -> Iterator[tuple[np.ndarray, int]]:
 
 def _track_blocks(path: Path) -> Iterator[tuple[np.ndarray, int]]:
     """The same from the first audio track of a container."""
-    with _container(path) as container:
+    with opened(path) as container:
         for block in track_blocks(container, path):
             yield block, container.streams.audio[0].rate
-
-
-@contextmanager
-def _container(path: Path) -> Iterator[av.container.InputContainer]:
-    try:
-        with av.open(str(path)) as container:
-            yield container
-    except av.FFmpegError as error:
-        raise UserError(f"{path}: cannot be read as sound or video ({error.strerror}); replace the file") from error

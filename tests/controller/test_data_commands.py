@@ -66,7 +66,7 @@ def test_each_command_builds_on_the_one_before(options, tmp_path, capsys):
     corpus = run_folder / "corpus"
 
     printed = run(capsys, "index", *where)
-    assert "broken.mp4  cannot be read as video or audio" in printed and "index.jsonl: 39 files" in printed
+    assert "broken.mp4  cannot be read as sound or video" in printed and "index.jsonl: 39 files" in printed
     assert len((corpus / "index.jsonl").read_text().splitlines()) == 39
     assert not (corpus / "audio").exists()
 

@@ -120,7 +120,7 @@ def video(pictures: Callable[[int], np.ndarray] | None, frames: int, seconds: fl
 
 def kinds(face: Callable[[int], np.ndarray]) -> list[tuple[str, str, Damage, str]]:
     """(name, suffix, damage, reason): suffixes of videos go among the talkers, the others among noise."""
-    unreadable_video = "cannot be read as video or audio"
+    unreadable_video = "cannot be read as sound or video"
     return [
         ("cut", ".mp4", cut, unreadable_video),
         ("cut", ".mkv", cut, "breaks off|cannot be|no (audio|video) track|no sound|no picture|of sound and|claims"),

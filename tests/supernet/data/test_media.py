@@ -86,7 +86,7 @@ def test_corrupt_video_is_refused_by_both_readers(tmp_path, write_video):
     (tmp_path / "cut.mp4").write_bytes(whole[: len(whole) // 2])
     for name in ("corrupt.mp4", "cut.mp4"):
         for read in (read_audio, lambda path: list(read_frames(path))):
-            with pytest.raises(UserError, match=f"{name}: cannot be read as video or audio"):
+            with pytest.raises(UserError, match=f"{name}: cannot be read as sound or video"):
                 read(tmp_path / name)
 
 
@@ -197,6 +197,6 @@ def test_a_picture_without_a_time_is_refused(tmp_path, write_video, monkeypatch)
     path = write_video(tmp_path / "a.mkv")
     streams = SimpleNamespace(video=[None], audio=[])
     broken = SimpleNamespace(streams=streams, decode=lambda stream: [SimpleNamespace(pts=None)])
-    monkeypatch.setattr(media, "_container", lambda path: nullcontext(broken))
+    monkeypatch.setattr(media, "opened", lambda path: nullcontext(broken))
     with pytest.raises(UserError, match="a.mkv: one of its pictures has no time stamp"):
         list(read_frames(path))
