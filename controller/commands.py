@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
+from typing import Literal
+
+import torch
 
 from controller import stages
 from controller.config import Settings
@@ -13,15 +17,20 @@ from controller.reporting import write_report
 from controller.reward import Costs, RewardSettings
 from eval.costs import macs, parameters
 from eval.measure import measure
-from supernet.checkpoint import load, save
+from supernet.checkpoint import load, read_notes, save
+from supernet.data.lips import Rule
 from supernet.data.manifest import Corpus
 from supernet.data.mixtures import LIPS, FixedMixtures
 from supernet.deploy.enhance import enhance as enhance_source
+from supernet.deploy.reading import lip_frames
 from supernet.errors import UserError
 from supernet.extraction import extract as cut_out
+from supernet.models import SMALL
 from supernet.ranks import rank
 from supernet.space import SearchSpace, Subnet, channels
 from supernet.tracking import start_tracking
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def train(settings: Settings) -> None:
@@ -73,18 +82,27 @@ def beyond_target(
     )
 
 
-def extract(settings: Settings, output: str, subnet: str | None = None, model: str | None = None) -> None:
-    """Cut a subnet out.
+def extract(
+    settings: Settings,
+    output: str,
+    subnet: str | None = None,
+    model: str | None = None,
+    precision: Literal["fp32", "bf16"] = "fp32",
+) -> None:
+    """Cut a subnet out of a supernet, and write it as a network of its own.
 
     Args:
         output: file to write.
         subnet: its name; the winner of the run's search when not given.
-        model: supernet to cut from; the run's when not given.
+        model: network to cut from; the run's supernet when not given.
+        precision: of the weights in the file; bf16 halves it, and also stores a retrained network, named as its own subnet.
     """
     chosen = Subnet.parse(subnet) if subnet else found(settings)
-    supernet = load(model) if model else stages.open_supernet(settings)
-    save(cut_out(supernet, chosen), output, weights="inherited from the supernet")
-    print(f"{output}: {chosen}, {parameters(chosen, supernet.width):,} parameters, weights inherited from the supernet")
+    path = Path(model) if model else stages.supernet_path(settings)
+    network, notes = load(path), read_notes(path)
+    save(cut_out(network, chosen), output, DTYPES[precision], **notes)
+    origin = f"inherited from {network.subnet}" if chosen != network.subnet else "as they were"
+    print(f"{output}: {chosen}, {parameters(chosen, network.width):,} parameters, weights {origin}")
 
 
 def retrain(settings: Settings, subnet: str | None = None) -> None:
@@ -155,21 +173,31 @@ def profile(settings: Settings, model: str | None = None, subnet: str | None = N
 
 def enhance(
     source: str,
-    model: str = "runs/quick/winner.safetensors",
+    model: str | None = None,
     output: str | None = None,
     lips: str | None = None,
     no_lips: bool = False,
+    lip_region: Rule | None = None,
+    landmark_model: str | None = None,
 ) -> None:
     """Write the enhanced sound of the source beside it, as <name>.enhanced.wav.
 
     Args:
         source: a sound file, a video, or a folder of them.
-        model: weights, as `retrain` or `extract` wrote them.
+        model: weights, as `retrain` or `extract` wrote them; those of the package when not given.
         output: file to write; for a folder, a folder.
         lips: video of the talker, for a source without one of its own.
         no_lips: enhance from sound alone.
+        lip_region: how the mouth is found, as in `data.lip_region`; as it was for the model's training when not given.
+        landmark_model: file of MediaPipe's face landmarker; for `landmarks`.
     """
-    for written in enhance_source(load(model), source, output, lips, no_lips):
+    path = Path(model) if model else SMALL
+    rule = lip_region or read_notes(path).get("lip_region", "detect")
+    if rule == "landmarks" and landmark_model is None and not no_lips:
+        raise UserError(f"landmark_model: not given, and {path} was trained with it; name MediaPipe's file, or give "
+                        "--lip_region detect")  # fmt: skip
+    find_lips = partial(lip_frames, rule=rule, landmark_model=landmark_model)
+    for written in enhance_source(load(path), source, output, lips, no_lips, find_lips=find_lips):
         print(written)
 
 

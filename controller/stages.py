@@ -172,12 +172,17 @@ def train_supernet(settings: Settings, tracker: Tracker | None = None) -> AVConv
     return trained
 
 
-def open_supernet(settings: Settings) -> AVConvTasNet:
-    """The trained supernet of the run. Raises UserError when it is not trained yet."""
+def supernet_path(settings: Settings) -> Path:
+    """The file of the run's trained supernet. Raises UserError when it is not trained yet."""
     path = settings.folder / "supernet" / WEIGHTS
     if not path.is_file():
         raise UserError(f"{path}: the supernet is not trained yet; run `ofa-avse train` with the same settings")
-    return load(path).to(device())
+    return path
+
+
+def open_supernet(settings: Settings) -> AVConvTasNet:
+    """The trained supernet of the run. Raises UserError when it is not trained yet."""
+    return load(supernet_path(settings)).to(device())
 
 
 def validation(settings: Settings) -> Prepared:

@@ -43,11 +43,12 @@ class Diverged(UserError):
 
 
 class Mixtures(Protocol):
-    """Batches as a pure function of the step; `identity` says, in JSON values, what they are drawn from, and
-    `loaders` how many processes make them ahead (0: this one, when they are needed)."""
+    """Batches as a pure function of the step; `identity` says, in JSON values, what they are drawn from, `loaders` how
+    many processes make them ahead (0: this one, when they are needed), `lip_region` how the mouths were found."""
 
     identity: dict[str, Any]
     loaders: int
+    lip_region: str
 
     def batch(self, step: int) -> Batch: ...
 
@@ -135,7 +136,7 @@ def train(
     progress.close()
     network.eval()
     if folder and first:
-        save(network, folder / WEIGHTS, training=asdict(settings), run=identity)
+        save(network, folder / WEIGHTS, training=asdict(settings), run=identity, lip_region=mixtures.lip_region)
     fabric.barrier()  # what is written is there, whichever rank asks next
 
 

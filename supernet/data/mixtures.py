@@ -61,6 +61,7 @@ class TrainingMixtures:
         seed: int,
     ) -> None:
         self.batch_size, self.lip_dropout, self.seed, self.loaders = batch_size, lip_dropout, seed, settings.loaders
+        self.lip_region = settings.lip_region
         self._indices = range(batch_size)  # of the batch, those that are mixed here
         self.frames = whole_frames(clip_seconds, "clip_seconds")
         self._parts = [corpus, *map(Corpus.open, settings.also)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from supernet.errors import UserError
 from supernet.files import write_atomically
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
+FindLips = Callable[[Path], Iterator[np.ndarray]]
 SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES, ".m4a", ".opus")
 MARK = ".enhanced.wav"
 SHORTFALL = 0.5  # seconds by which a video may end before the sound without a word about it
@@ -30,13 +32,14 @@ def enhance(
     lips: Path | str | None = None,
     no_lips: bool = False,
     chunk_seconds: float = 8.0,
+    find_lips: FindLips = lip_frames,
 ) -> list[Path]:
     """Enhance a file, or every media file of a folder; see `enhance_file` and `enhance_folder`."""
     if Path(source).is_dir():
         if lips is not None:
             raise UserError(f"lips: one video cannot serve the folder {source}; enhance its files one by one")
-        return enhance_folder(network, source, output, no_lips, chunk_seconds)
-    return [enhance_file(network, source, output, lips, no_lips, chunk_seconds)]
+        return enhance_folder(network, source, output, no_lips, chunk_seconds, find_lips)
+    return [enhance_file(network, source, output, lips, no_lips, chunk_seconds, find_lips)]
 
 
 def enhance_folder(
@@ -45,6 +48,7 @@ def enhance_folder(
     output: Path | str | None = None,
     no_lips: bool = False,
     chunk_seconds: float = 8.0,
+    find_lips: FindLips = lip_frames,
 ) -> list[Path]:
     """Enhance every media file of `folder` into the folder `output`, by default beside the sources.
 
@@ -68,7 +72,7 @@ def enhance_folder(
         try:
             if goal in written:
                 raise UserError(f"{source}: would overwrite what {written[goal].name} gave; enhance it by itself")
-            written[enhance_file(network, source, goal, None, no_lips, chunk_seconds)] = source
+            written[enhance_file(network, source, goal, None, no_lips, chunk_seconds, find_lips)] = source
         except UserError as error:
             _say(str(error))
             failures.append(str(error))
@@ -84,6 +88,7 @@ def enhance_file(
     lips: Path | str | None = None,
     no_lips: bool = False,
     chunk_seconds: float = 8.0,
+    find_lips: FindLips = lip_frames,
 ) -> Path:
     """Enhance one file of any length, sample rate and number of channels, and return where the result lies.
 
@@ -95,6 +100,7 @@ def enhance_file(
         lips: a video of the talker that starts with the sound.
         no_lips: use the sound alone.
         chunk_seconds: length of the pieces that the network sees; memory grows with it.
+        find_lips: from a video to its lip regions, uint8 (88, 88) each, 25 a second.
 
     Raises:
         UserError: a file is missing or unreadable, holds NaN or no sound, no face is found in a video whose lips are
@@ -114,7 +120,8 @@ def enhance_file(
     if media.pictures and video is None and not no_lips:
         video = source
     _describe(source, media, video)
-    write_atomically(goal, lambda temporary: _write(temporary, network, source, media, video, chunk_frames))
+    window = LipWindow(find_lips(video)) if video else None
+    write_atomically(goal, lambda temporary: _write(temporary, network, source, media, window, chunk_frames))
     return goal
 
 
@@ -141,10 +148,9 @@ def _describe(source: Path, media: Media, video: Path | None) -> None:
 
 
 def _write(
-    temporary: Path, network: nn.Module, source: Path, media: Media, video: Path | None, chunk_frames: int
+    temporary: Path, network: nn.Module, source: Path, media: Media, window: LipWindow | None, chunk_frames: int
 ) -> None:
     """Read, enhance and write block by block."""
-    window = LipWindow(lip_frames(video)) if video else None
     clipped = written = 0
     with (
         soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 1, "PCM_16", format="WAV") as file,

@@ -16,7 +16,7 @@ import soundfile
 from av.stream import Disposition
 from tqdm import tqdm
 
-from supernet.data.lips import REGION, NoTalkerError, iterate_lip_regions
+from supernet.data.lips import REGION, NoTalkerError, Rule, iterate_lip_regions
 from supernet.data.media import AUDIO_SUFFIXES, opened, track_blocks
 from supernet.errors import UserError
 from supernet.lip_shape import PIXELS
@@ -72,14 +72,18 @@ def audio_blocks(path: Path) -> Iterator[np.ndarray]:
         yield block.to_ndarray()[0]
 
 
-def lip_frames(path: Path) -> Iterator[np.ndarray]:
+def lip_frames(path: Path, rule: Rule = "detect", landmark_model: str | None = None) -> Iterator[np.ndarray]:
     """The talker's lips, uint8 (88, 88) each, 25 a second. The video is read twice, and never held whole.
+
+    Args:
+        rule: how the mouth is found; see `supernet.data.lips`.
+        landmark_model: file of the face landmarker, for `landmarks`.
 
     Raises UserError when the file has no video, or when the talker's face is not found in it.
     """
     watch = partial(tqdm, desc=f"find the mouth in {path.name}", unit=" frames", mininterval=1)
     try:
-        regions = iterate_lip_regions(path, watch=watch)
+        regions = iterate_lip_regions(path, rule, landmark_model, watch)
     except NoTalkerError as error:
         raise UserError(f"{error} with --lips VIDEO, or use --no_lips to enhance from the sound alone") from error
     margin = (REGION - PIXELS) // 2

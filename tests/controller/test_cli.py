@@ -3,10 +3,12 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from controller.cli import COMMANDS, find_config, main
 from eval.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet import AVConvTasNet, SearchSpace, load, save
+from supernet.checkpoint import read_notes
 
 
 def refused(capsys: pytest.CaptureFixture, *arguments: str) -> str:
@@ -127,6 +129,18 @@ def test_extract_cuts_a_named_subnet_out_of_a_supernet(tmp_path, capsys):
     assert main([str(argument) for argument in arguments]) == 0
     assert load(output).subnet == SearchSpace.smallest
     assert name in capsys.readouterr().out
+
+
+def test_extract_stores_a_network_as_it_is_in_half_the_space(tmp_path, capsys):
+    network = AVConvTasNet(SearchSpace.smallest, 1 / 32)
+    save(network, tmp_path / "whole.safetensors", lip_region="face_track")
+    arguments = ["extract", "--model", tmp_path / "whole.safetensors", "--subnet", str(SearchSpace.smallest)]
+    output = tmp_path / "half.safetensors"
+    assert main([str(argument) for argument in [*arguments, "--output", output, "--precision", "bf16"]]) == 0
+    assert "as they were" in capsys.readouterr().out
+    assert read_notes(output) == {"lip_region": "face_track"}
+    for name, weight in load(output).state_dict().items():
+        assert torch.equal(weight, network.state_dict()[name].bfloat16().float())
 
 
 def test_profile_reports_costs_of_this_machine(capsys):

@@ -20,6 +20,18 @@ def test_a_saved_network_rebuilds_itself(tmp_path, causal, norm, clip):
         assert torch.equal(again(*clip), network(*clip))
 
 
+def test_bf16_halves_the_file_and_runs_in_fp32(tmp_path, clip):
+    network = AVConvTasNet(PAPER_WINNER, 1 / 8).eval()
+    save(network, tmp_path / "full.safetensors")
+    save(network, tmp_path / "half.safetensors", torch.bfloat16)
+    full, half = ((tmp_path / f"{name}.safetensors").stat().st_size for name in ("full", "half"))
+    loaded = load(tmp_path / "half.safetensors")
+    assert half < 0.6 * full
+    assert {weight.dtype for weight in loaded.parameters()} == {torch.float32}
+    for name, weight in network.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], weight.bfloat16().float())
+
+
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(UserError, match="nowhere.safetensors: no such file"):
         load(tmp_path / "nowhere.safetensors")

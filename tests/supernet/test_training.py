@@ -21,7 +21,7 @@ class Noise:
     """Mixtures of tones in noise, a pure function of the step. `stop_at` breaks off there, as a kill would."""
 
     def __init__(self, stop_at: int | None = None, name: str = "noise") -> None:
-        self.stop_at, self.identity, self.loaders = stop_at, {"name": name}, 0
+        self.stop_at, self.identity, self.loaders, self.lip_region = stop_at, {"name": name}, 0, "detect"
 
     def batch(self, step: int) -> Batch:
         if step == self.stop_at:

@@ -1,6 +1,7 @@
 """Enhancing files: lengths, chunks, lips and every kind of bad input."""
 
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 
 import av
@@ -14,6 +15,7 @@ from supernet.data import lips
 from supernet.data.lips import Mouth
 from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
 from supernet.deploy.enhance import enhance, enhance_file, enhance_folder
+from supernet.deploy.reading import lip_frames
 from supernet.errors import UserError
 
 RATE = 16_000
@@ -165,6 +167,15 @@ def test_lips_come_from_a_separate_video_or_not_at_all(tmp_path: Path, network: 
     enhance_file(network, talking, no_lips=True)
 
     assert [lips is not None for lips in network.lips] == [True, False, False]
+
+
+def test_lips_are_found_by_the_rule_that_is_given(tmp_path: Path, network: Recorder) -> None:
+    source = write_video(tmp_path / "a.mkv", samples=sound(2))  # shows no face, but could be a face track
+
+    enhance_file(network, source, find_lips=partial(lip_frames, rule="face_track"))
+
+    (lips,) = network.lips
+    assert lips is not None and lips.shape[1] == 50
 
 
 def test_sound_that_outlasts_its_video_goes_on_without_lips(
