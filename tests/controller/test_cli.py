@@ -2,7 +2,9 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import soundfile
 import torch
 
 from controller.cli import COMMANDS, find_config, main
@@ -141,6 +143,19 @@ def test_extract_stores_a_network_as_it_is_in_half_the_space(tmp_path, capsys):
     assert read_notes(output) == {"lip_region": "face_track"}
     for name, weight in load(output).state_dict().items():
         assert torch.equal(weight, network.state_dict()[name].bfloat16().float())
+
+
+def test_enhance_without_a_model_uses_the_shipped_one(tmp_path):
+    soundfile.write(tmp_path / "noisy.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 8_000), 16_000)
+    assert main(["enhance", str(tmp_path / "noisy.wav")]) == 0
+    enhanced, _ = soundfile.read(tmp_path / "noisy.enhanced.wav")
+    assert 0 < np.square(enhanced).mean() < np.square(0.1) / 3  # less than the noise that went in
+
+
+def test_enhance_needs_the_landmark_file_of_a_model_that_was_trained_with_it(tmp_path, capsys):
+    save(AVConvTasNet(SearchSpace.smallest, 1 / 32), tmp_path / "model.safetensors", lip_region="landmarks")
+    line = refused(capsys, "enhance", tmp_path / "talk.mp4", "--model", tmp_path / "model.safetensors")
+    assert "landmark_model" in line and "--lip_region" in line
 
 
 def test_profile_reports_costs_of_this_machine(capsys):
