@@ -95,7 +95,7 @@ def extract(
         output: file to write.
         subnet: its name; the winner of the run's search when not given.
         model: network to cut from; the run's supernet when not given.
-        precision: of the weights in the file; bf16 halves it, and also stores a retrained network, named as its own subnet.
+        precision: of the weights in the file; bf16 halves it, for a whole `model` too, named as its own subnet.
     """
     chosen = Subnet.parse(subnet) if subnet else found(settings)
     path = Path(model) if model else stages.supernet_path(settings)
@@ -193,9 +193,6 @@ def enhance(
     """
     path = Path(model) if model else SMALL
     rule = lip_region or read_notes(path).get("lip_region", "detect")
-    if rule == "landmarks" and landmark_model is None and not no_lips:
-        raise UserError(f"landmark_model: not given, and {path} was trained with it; name MediaPipe's file, or give "
-                        "--lip_region detect")  # fmt: skip
     find_lips = partial(lip_frames, rule=rule, landmark_model=landmark_model)
     for written in enhance_source(load(path), source, output, lips, no_lips, find_lips=find_lips):
         print(written)

@@ -81,6 +81,10 @@ def lip_frames(path: Path, rule: Rule = "detect", landmark_model: str | None = N
 
     Raises UserError when the file has no video, or when the talker's face is not found in it.
     """
+    if rule == "landmarks" and landmark_model is None:
+        raise UserError(
+            f"landmark_model: not given, but to find the lips in {path}; name MediaPipe's file, or use lip_region: detect"
+        )
     watch = partial(tqdm, desc=f"find the mouth in {path.name}", unit=" frames", mininterval=1)
     try:
         regions = iterate_lip_regions(path, rule, landmark_model, watch)

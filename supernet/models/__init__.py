@@ -1,6 +1,6 @@
-"""Trained networks that ship with the package, as `supernet.load` reads them: what `enhance` uses when no other is given.
+"""The trained network that ships with the package, for `supernet.load`: what `enhance` uses when no other is given.
 
-What they learned from, what they can do and what not: README.md beside this file.
+What it learned from, what it can do and what not: README.md beside this file.
 """
 
 from importlib import resources

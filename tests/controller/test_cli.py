@@ -154,8 +154,11 @@ def test_enhance_without_a_model_uses_the_shipped_one(tmp_path):
 
 def test_enhance_needs_the_landmark_file_of_a_model_that_was_trained_with_it(tmp_path, capsys):
     save(AVConvTasNet(SearchSpace.smallest, 1 / 32), tmp_path / "model.safetensors", lip_region="landmarks")
-    line = refused(capsys, "enhance", tmp_path / "talk.mp4", "--model", tmp_path / "model.safetensors")
-    assert "landmark_model" in line and "--lip_region" in line
+    soundfile.write(tmp_path / "talk.wav", np.zeros(8_000), 16_000)
+    arguments = ["enhance", tmp_path / "talk.wav", "--model", tmp_path / "model.safetensors"]
+    line = refused(capsys, *arguments, "--lips", tmp_path / "talk.mp4")
+    assert "landmark_model" in line and "lip_region" in line
+    assert main([str(argument) for argument in arguments]) == 0  # nothing to find
 
 
 def test_profile_reports_costs_of_this_machine(capsys):
