@@ -83,7 +83,7 @@ def lip_frames(path: Path, rule: Rule = "detect", landmark_model: str | None = N
     """
     if rule == "landmarks" and landmark_model is None:
         raise UserError(
-            f"landmark_model: not given, but to find the lips in {path}; name MediaPipe's file, or use lip_region: detect"
+            f"landmark_model: not given, to find the lips in {path}; name MediaPipe's file, or use lip_region: detect"
         )
     watch = partial(tqdm, desc=f"find the mouth in {path.name}", unit=" frames", mininterval=1)
     try:
