@@ -9,7 +9,7 @@ from controller.cli import main
 SHIPPED = sorted(
     entry.name.removesuffix(".yaml") for entry in resources.files("configs").iterdir() if ".yaml" in entry.name
 )
-OF_RECORDINGS = ("avsec3", "avsec4", "gpu", "grid", "lrs3_wham", "ntcd_timit", "paper")
+OF_RECORDINGS = ("avsec3", "avsec4", "gpu", "grid", "lrs3_wham", "model", "ntcd_timit", "paper")
 
 
 @pytest.mark.parametrize("name", SHIPPED)
