@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -217,7 +218,9 @@ def test_workers_end_with_their_parent(tmp_path, end):
     """SIGINT goes to the parent alone here, as to a notebook; Ctrl-C in a shell sends it to the workers too."""
     command = [sys.executable, landscape.__file__, str(tmp_path), "2", "30"]
     log = tmp_path / "asked.log"
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}) as parent:
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # a shell's background jobs are told to ignore it
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, env=environment, preexec_fn=heard) as parent:
         until(lambda: parent.poll() is not None or (log.is_file() and len(log.read_text().splitlines()) == 1))
         assert parent.poll() is None
         worker = int(log.read_text().split()[0])
