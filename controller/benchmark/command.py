@@ -9,6 +9,7 @@ from controller.benchmark.landscapes import SYNTHETIC, TAU, WIDTH
 from controller.benchmark.runs import ABLATIONS, MOST, SEARCHES, SEEDLESS, Job, run_all
 from controller.benchmark.summary import choices, plot
 from controller.benchmark.summary import table as markdown
+from controller.stages import held
 from eval.quality_table import QualityTable
 from supernet.errors import UserError
 from supernet.files import write_text
@@ -48,7 +49,8 @@ def benchmark(
         for seed in range(1 if name == REAL and settings.method in SEEDLESS else seeds)
     ]
     folder = Path(output)
-    runs = run_all(jobs, folder / "runs.jsonl", workers)
+    with held(folder, "output"):
+        runs = run_all(jobs, folder / "runs.jsonl", workers)
 
     text = [
         "Regret: the reward missed, as SI-SNRi in dB, mean over seeds; evaluations (distinct) and steps: medians; in "

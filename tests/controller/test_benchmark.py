@@ -13,6 +13,7 @@ from controller.benchmark.landscapes import SYNTHETIC, TAU, Landscape, synthetic
 from controller.benchmark.runs import FREE, Job, Run, run, run_all
 from controller.benchmark.summary import evaluations_to, regret_after, steps_to, table
 from controller.cli import main
+from controller.stages import held
 from eval.costs import macs, parameters
 from eval.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet.errors import UserError
@@ -119,3 +120,9 @@ def write(path: Path, qualities: dict, landscape: Landscape) -> None:
         for s, quality in qualities.items()
     ]
     QualityTable(QualityHeader("finetuned", 60, landscape.width, False, "global"), rows).save(path)
+
+
+def test_two_benchmarks_do_not_write_into_one_folder(tmp_path, capsys):
+    with held(tmp_path, "output"):
+        assert main(["benchmark", "--on", "smooth", "--seeds", "1", "--output", str(tmp_path)]) == 2
+    assert "is in use by another process" in capsys.readouterr().err
