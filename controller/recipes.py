@@ -33,6 +33,7 @@ from supernet.elastic import Norm
 from supernet.errors import UserError
 from supernet.files import read_json, write_text
 from supernet.model import Variant
+from supernet.processes import end_with_parent
 from supernet.sampling import Visit, sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
@@ -91,7 +92,7 @@ def recipes(settings: Settings, only: list[str] | None = None, against: str | No
         workers = min(settings.truth.workers, len(names))
         threads = max(1, torch.get_num_threads() // workers)
         with (
-            ProcessPool(workers, context=multiprocessing.get_context("spawn")) as pool,
+            ProcessPool(workers, context=multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool,
             tqdm(total=len(names), desc="recipes", unit="recipe") as progress,
         ):
             futures = {pool.schedule(train_one, [settings, name, threads]): name for name in names}

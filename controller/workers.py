@@ -7,21 +7,19 @@ again: the process may have held the locks of the pool's pipe.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, Future
 from concurrent.futures import wait as wait_for
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
-from multiprocessing.connection import wait
-from threading import Thread
+from multiprocessing import get_context
 from typing import Any
 
 import torch
 from pebble import ProcessExpired, ProcessPool
 
 from controller.evaluation import Evaluation, Evaluator
+from supernet.processes import end_with_parent
 from supernet.space import Subnet
 
 CONTEXT = get_context("spawn")  # a forked process cannot use CUDA
@@ -127,13 +125,7 @@ def _start(evaluator: Evaluator, threads: int, begun: Any) -> None:
     global _evaluator, _begun
     _evaluator, _begun = evaluator, begun
     torch.set_num_threads(threads)
-    Thread(target=_end_with_parent, daemon=True).start()
-
-
-def _end_with_parent() -> None:
-    """Nobody waits for the evaluation once the parent was killed."""
-    wait([parent_process().sentinel])
-    os._exit(1)
+    end_with_parent()
 
 
 def _evaluate(subnet: Subnet) -> Evaluation:

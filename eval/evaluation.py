@@ -22,6 +22,7 @@ from eval.evaluation_report import NOISY, ClipScore, EvaluationReport
 from eval.metrics import si_snr, si_snr_improvement
 from eval.perceptual import estoi, pesq_wb, stoi
 from supernet.data.mixtures import Batch, FixedMixtures
+from supernet.processes import end_with_parent
 from supernet.space import Subnet
 
 BATCH = 8  # clips a forward pass
@@ -71,7 +72,8 @@ def perceptual_scores(pairs: Sequence[Pair]) -> list[tuple[float, float, float]]
 
     PESQ is C code that has been seen to crash: a process that dies costs its own pair, which scores NaN.
     """
-    with ProcessPool(max_workers=os.cpu_count(), context=get_context("spawn")) as pool:  # fork and OpenMP do not mix
+    context = get_context("spawn")  # fork and OpenMP do not mix
+    with ProcessPool(max_workers=os.cpu_count(), context=context, initializer=end_with_parent) as pool:
         futures = [pool.schedule(_perceptual, args=pair) for pair in pairs]
         results = []
         for future in tqdm(futures, desc="PESQ, STOI", unit="clip", mininterval=1):

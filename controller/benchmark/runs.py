@@ -26,6 +26,7 @@ from eval.quality_table import QualityTable
 from supernet.checkpoint import identity_hash
 from supernet.errors import UserError
 from supernet.files import write_text
+from supernet.processes import end_with_parent
 from supernet.space import Subnet
 
 MOST = 200  # distinct evaluations of one run
@@ -172,7 +173,7 @@ def run_all(jobs: Iterable[Job], path: Path, workers: int) -> list[Run]:
     jobs = {job.key: job for job in jobs}
     missing = [(key, job) for key, job in jobs.items() if key not in done]
     context = multiprocessing.get_context("spawn")
-    with path.open("a") as file, ProcessPoolExecutor(workers, context) as pool:
+    with path.open("a") as file, ProcessPoolExecutor(workers, context, end_with_parent) as pool:
         waiting = {pool.submit(job.do): (key, job) for key, job in missing}
         try:
             for future in tqdm(as_completed(waiting), desc="searches", total=len(waiting), mininterval=5):

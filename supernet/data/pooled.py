@@ -17,6 +17,7 @@ from pebble import ProcessExpired, ProcessPool
 from tqdm import tqdm
 
 from supernet.errors import UserError
+from supernet.processes import end_with_parent
 
 
 class Outcome(NamedTuple):
@@ -48,7 +49,7 @@ def outcomes(
 def worker_pool(workers: int) -> Iterator[ProcessPool]:
     """Processes of one thread each; an error ends them at once, and does not wait for what is scheduled."""
     context = multiprocessing.get_context("spawn")  # forked decoders can hang on locks of their parent's threads
-    with ProcessPool(max_workers=workers, context=context, initializer=_one_thread) as pool:
+    with ProcessPool(max_workers=workers, context=context, initializer=_start) as pool:
         try:
             yield pool
         except BaseException:
@@ -56,6 +57,7 @@ def worker_pool(workers: int) -> Iterator[ProcessPool]:
             raise
 
 
-def _one_thread() -> None:
+def _start() -> None:
+    end_with_parent()
     torch.set_num_threads(1)
     cv2.setNumThreads(1)

@@ -73,7 +73,7 @@ def test_a_benchmark_that_is_stopped_leaves_what_it_has_not_begun(tmp_path, monk
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Job, "do", do)
-    monkeypatch.setattr("controller.benchmark.runs.ProcessPoolExecutor", lambda count, _: ThreadPoolExecutor(count))
+    monkeypatch.setattr("controller.benchmark.runs.ProcessPoolExecutor", lambda count, *_: ThreadPoolExecutor(count))
     with pytest.raises(KeyboardInterrupt):
         run_all([Job("smooth", None, "random", SHORT, seed) for seed in range(40)], tmp_path / "runs.jsonl", 1)
     assert len(begun) < 20

@@ -1,0 +1,19 @@
+"""Worker processes that end with their parent: what every pool of them begins with."""
+
+from __future__ import annotations
+
+import os
+from multiprocessing import parent_process
+from multiprocessing.connection import wait
+from threading import Thread
+
+
+def end_with_parent() -> None:
+    """Called in a worker: it ends once its parent is gone, however that was killed. Nobody waits for its work, and the
+    same command, started again, would find it at work on the same files."""
+    Thread(target=_watch, daemon=True).start()
+
+
+def _watch() -> None:
+    wait([parent_process().sentinel])
+    os._exit(1)
