@@ -11,9 +11,10 @@ from threading import Thread
 def end_with_parent() -> None:
     """Called in a worker: it ends once its parent is gone, however that was killed. Nobody waits for its work, and the
     same command, started again, would find it at work on the same files."""
-    Thread(target=_watch, daemon=True).start()
+    if parent := parent_process():  # the first process has none
+        Thread(target=_watch, args=[parent.sentinel], daemon=True).start()
 
 
-def _watch() -> None:
-    wait([parent_process().sentinel])
+def _watch(sentinel: int) -> None:
+    wait([sentinel])
     os._exit(1)
