@@ -100,8 +100,10 @@ def extract(
     chosen = Subnet.parse(subnet) if subnet else found(settings)
     path = Path(model) if model else stages.supernet_path(settings)
     network, notes = load(path), read_notes(path)
-    save(cut_out(network, chosen), output, DTYPES[precision], **notes)
     origin = f"inherited from {network.subnet}" if chosen != network.subnet else "as they were"
+    if chosen != network.subnet:  # a part of it was not trained as the notes say, and is no run's finished network
+        notes = {"weights": origin, "lip_region": notes.get("lip_region", "detect"), "from": notes}
+    save(cut_out(network, chosen), output, DTYPES[precision], **notes)
     print(f"{output}: {chosen}, {parameters(chosen, network.width):,} parameters, weights {origin}")
 
 

@@ -131,6 +131,7 @@ def test_extract_cuts_a_named_subnet_out_of_a_supernet(tmp_path, capsys):
     assert main([str(argument) for argument in arguments]) == 0
     assert load(output).subnet == SearchSpace.smallest
     assert name in capsys.readouterr().out
+    assert read_notes(output)["weights"] == f"inherited from {SearchSpace.largest}"
 
 
 def test_extract_stores_a_network_as_it_is_in_half_the_space(tmp_path, capsys):
