@@ -105,8 +105,9 @@ def _ranking(study: Study) -> list[str]:
         "exceed it: 'one seed' is the fair comparison, the mean of the score's taus with single seeds. A perfect "
         "score, the expected quality itself, would reach about the estimate against the mean of the seeds (were all of "
         "it normal).",
-        f"Seed noise {_db(noise.seeds)}; spread of the truth {_db(noise.in_bands)} inside bands, {_db(noise.overall)} "
-        "overall (standard deviations; the spreads are of the mean over the seeds, with the noise that is left in it). "
+        f"Seed noise {_db(noise.seeds)} beyond what moves all subnets of a seed alike; spread of the truth "
+        f"{_db(noise.in_bands)} inside bands, {_db(noise.overall)} overall (standard deviations; the "
+        "spreads are of the mean over the seeds, with the noise that is left in it). "
         f"Signal in the variance: {_share(noise.signal_in_bands)} inside bands, {_share(noise.signal)} overall.",
     ]
     return blocks + _lines(_left_out(study.missing(*NAMES)))

@@ -51,7 +51,7 @@ class Noise:
     Signal is the share of a spread's variance that is no seed noise, 0 at least; NaN with one seed.
     """
 
-    seeds: float  # of one subnet from seed to seed; NaN with one seed
+    seeds: float  # of one subnet from seed to seed, beyond what moves all subnets alike; NaN with one seed
     overall: float  # spread of the truth
     in_bands: float
     signal: float  # of the spread overall
@@ -179,14 +179,18 @@ class Study:
         return np.mean(taus, axis=0) if taus else np.full(1, np.nan)
 
     def noise(self) -> Noise:
-        """How much of the truth is noise."""
-        trainings = [[seed[subnet] for seed in self.seeds if subnet in seed] for subnet in self.truth]
-        seeds = pooled_deviation(trainings)
-        left = fmean(seeds**2 / len(own) for own in trainings)  # variance that the mean over the seeds keeps
+        """How much of the truth is noise.
+
+        All subnets of a seed see the same batches, and luckier ones lift them all. That orders nothing, and is in no
+        spread between subnets: so the noise is how far the differences of two seeds spread about their own mean.
+        """
+        differences = [[b[s] - a[s] for s in a if s in b] for a, b in combinations(self.seeds, 2)]
+        seeds = pooled_deviation(differences) / float(np.sqrt(2))
+        trainings = [sum(subnet in seed for seed in self.seeds) for subnet in self.truth]
+        left = fmean(seeds**2 / count for count in trainings)  # variance that the mean over the seeds keeps
         overall = pooled_deviation([list(self.truth.values())])
         in_bands = pooled_deviation([[self.truth[subnet] for subnet in band] for band in self.bands()])
-        signal, signal_in_bands = (float(np.maximum(1 - left / spread**2, 0)) for spread in (overall, in_bands))
-        return Noise(seeds, overall, in_bands, signal, signal_in_bands)
+        return Noise(seeds, overall, in_bands, _signal(left, overall), _signal(left, in_bands))
 
     def difference_error(self) -> float:
         """Standard error of the difference of two subnets of the truth, from seed noise, dB; NaN with one seed."""
@@ -275,6 +279,11 @@ class Study:
         """Mean in-band tau of each of `shapes` with `values`."""
         sample = Resamples(equal_macs(values, self.width))
         return {name: Interval.of(sample.tau_in_bands(shape, values)) for name, shape in shapes.items()}
+
+
+def _signal(noise: float, spread: float) -> float:
+    """Share of the variance of a spread that is no noise; NaN where nothing spreads."""
+    return float(np.maximum(1 - noise / spread**2, 0)) if spread else np.nan
 
 
 def _values(table: QualityTable) -> Values:

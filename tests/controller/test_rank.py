@@ -49,6 +49,12 @@ def refused(capsys: pytest.CaptureFixture, *arguments: object) -> str:
     return line
 
 
+def raise_all(path: Path, decibels: float, rows: int | None = None) -> None:
+    """Raise the quality of all subnets of a table, and keep only its first `rows`."""
+    table = QualityTable.load(path)
+    QualityTable(table.header, [replace(r, si_snri=r.si_snri + decibels) for r in table.rows[:rows]]).save(path)
+
+
 def cells(report: str, first: str) -> list[str]:
     """The first row of a table that begins with `first`."""
     row = next(line for line in report.splitlines() if line.startswith(f"| {first} "))
@@ -195,6 +201,14 @@ def test_noise_is_what_was_put_in(study):
     assert noise.signal_in_bands == pytest.approx(1 - noise.seeds**2 / 2 / noise.in_bands**2)
     assert noise.signal > noise.signal_in_bands
     assert study.difference_error() == pytest.approx(noise.seeds)  # of two means of two
+
+
+def test_a_seed_that_lifts_all_subnets_alike_is_no_noise(folder, study):
+    """Its batches are luckier for every subnet: that orders nothing, and is in no spread between subnets."""
+    raise_all(folder / "standalone_seed1.csv", 1.0)
+    lifted = Study(Tables.of(folder)).noise()
+    assert lifted.seeds == pytest.approx(study.noise().seeds)
+    assert lifted.signal_in_bands == pytest.approx(study.noise().signal_in_bands)
 
 
 def test_a_score_that_knows_the_truth_has_no_regret(study):

@@ -123,7 +123,8 @@ def test_nothing_to_choose_is_no_regret():
 
 def test_pooled_deviation_is_about_each_groups_own_mean():
     assert pooled_deviation([[1, 3], [101, 103], [7]]) == pytest.approx(math.sqrt(2))
-    assert math.isnan(pooled_deviation([[1], [2]]))
+    assert pooled_deviation([[], [1, 3]]) == pytest.approx(math.sqrt(2))
+    assert math.isnan(pooled_deviation([[1], [2], []]))
 
 
 def test_the_expected_quality_reaches_the_tau_that_its_signal_allows():
