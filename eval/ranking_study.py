@@ -291,6 +291,16 @@ def _values(table: QualityTable) -> Values:
 
 
 def _mean(seeds: Sequence[Values]) -> Values:
-    """Mean over those of the seeds that have a subnet."""
+    """Mean over those of the seeds that have a subnet.
+
+    A seed's batches lift or lower all its subnets alike, so while it lacks some, these would stand out: each seed is
+    first put at the mean level of all, by the subnets that all have. Of whole tables it is the plain mean.
+    """
     subnets = dict.fromkeys(subnet for seed in seeds for subnet in seed)
-    return {subnet: fmean(seed[subnet] for seed in seeds if subnet in seed) for subnet in subnets}
+    everywhere = [subnet for subnet in subnets if all(subnet in seed for seed in seeds)]
+    levels = [fmean(seed[subnet] for subnet in everywhere) if everywhere else 0.0 for seed in seeds]
+    offsets = [fmean(levels) - level for level in levels]
+    return {
+        subnet: fmean(seed[subnet] + offset for seed, offset in zip(seeds, offsets, strict=True) if subnet in seed)
+        for subnet in subnets
+    }

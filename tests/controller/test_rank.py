@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -192,6 +193,16 @@ def test_the_truth_is_the_mean_of_its_seeds(study):
     assert study.truth[PAPER_WINNER] == pytest.approx((first[PAPER_WINNER] + second[PAPER_WINNER]) / 2)
     sample = Resamples(study.bands(), draws=0)
     assert study.ceiling()[1].value == pytest.approx(sample.tau(first, second)[0])
+
+
+def test_a_seed_that_lacks_subnets_does_not_move_those_that_it_has(folder, study):
+    raise_all(folder / "standalone_seed1.csv", 1.0, rows=20)
+    unfinished = Study(Tables.of(folder))
+    finished = [subnet for subnet in study.truth if subnet in unfinished.seeds[1]]
+    lifts = [unfinished.truth[subnet] - study.truth[subnet] for subnet in study.truth]
+    assert len(finished) == 20
+    assert np.ptp([unfinished.truth[subnet] - study.truth[subnet] for subnet in finished]) == pytest.approx(0, abs=1e-9)
+    assert np.ptp(lifts) < 0.3  # seed noise, and not the half of a decibel
 
 
 def test_noise_is_what_was_put_in(study):
