@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from importlib import resources
 from pathlib import Path
@@ -66,7 +66,8 @@ class Tables:
 
 def of_seeds(names: Iterable[str], name: str) -> list[str]:
     """Those of `names` that are single trainings of table `name`, by seed."""
-    return sorted((other for other in names if other.startswith(f"{name}_seed")), key=lambda other: (len(other), other))
+    numbers = {other: other.removeprefix(f"{name}_seed") for other in names if other.startswith(f"{name}_seed")}
+    return sorted((other for other, number in numbers.items() if number.isdecimal()), key=lambda n: int(numbers[n]))
 
 
 def bundled(name: str, seed: int | None = None) -> QualityTable:
@@ -85,12 +86,20 @@ def mean_over_seeds(tables: list[QualityTable]) -> QualityTable:
     Raises:
         UserError: the tables differ in more than their seed, or have no subnet in common.
     """
+    check_seeds(tables)
     first = tables[0]
-    for table in tables[1:]:
-        check_alike(first, table, OF_ONE_KIND)
     everywhere = set.intersection(*({row.subnet for row in table.rows} for table in tables))
     rows = [_mean([table[row.subnet] for table in tables]) for row in first.rows if row.subnet in everywhere]
     return QualityTable(replace(first.header, seeds=len(tables)), rows, first.path)
+
+
+def check_seeds(tables: Sequence[QualityTable]) -> None:
+    """Raise UserError unless the tables are trainings of one kind, each of another seed."""
+    seen: dict[int, QualityTable] = {}
+    for table in tables:
+        check_alike(tables[0], table, OF_ONE_KIND)
+        if (other := seen.setdefault(table.header.seed, table)) is not table:
+            raise UserError(f"{table.path}: is of seed {table.header.seed}, as {other.path} is; take one of them away")
 
 
 def check_alike(first: QualityTable, other: QualityTable, keys: Iterable[str]) -> None:

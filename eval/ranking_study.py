@@ -12,7 +12,7 @@ from statistics import fmean
 
 import numpy as np
 
-from eval.bundled import MAKE, Tables, check_alike, of_seeds
+from eval.bundled import MAKE, Tables, check_alike, check_seeds, of_seeds
 from eval.costs import macs, parameters
 from eval.extrapolation import FULL, anchored, last_epochs, power_law
 from eval.quality_table import QualityTable
@@ -23,7 +23,7 @@ from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
 SHARED, FINETUNED = "shared_val", "finetuned_seed0"
 STANDALONE, LONGER = "standalone", "standalone_longer"  # what can be the truth
-OF_A_STUDY = ("shared_", "finetuned_", "standalone_")
+OF_A_STUDY = {"shared_": "shared", "finetuned_": "finetuned", "standalone_": "retrained"}  # fidelities of its tables
 NAMES = {SHARED: "shared", FINETUNED: "fine-tuned"}
 MACS = "MACs alone"
 BUDGETS = (0.5, 0.75, 1.0, 1.5, 2.0)  # times the parameters of the paper's winner
@@ -103,19 +103,31 @@ class Study:
         if truth not in (STANDALONE, LONGER):
             raise UserError(f"truth '{truth}': must be {STANDALONE} or {LONGER}")
         self.truth_name = truth
-        files = {name: path for name, path in tables.files.items() if name.startswith(OF_A_STUDY)}
+        files = {name: path for name, path in tables.files.items() if name.startswith(tuple(OF_A_STUDY))}
         self.tables = {name: QualityTable.load(path) for name, path in files.items()}
         if not self.tables:
             raise UserError(f"{tables.place}: holds no table of stand-alone or shared scores; {MAKE}")
-        first = next(iter(self.tables.values()))
-        same_list = {table.header.list: table for table in self.tables.values()}
-        for table in self.tables.values():
-            check_alike(first, table, ("width", "causal", "norm"))
-            check_alike(same_list[table.header.list], table, ("clips", "data_hash"))
-        self.width = first.header.width
+        self._check()
+        self.width = next(iter(self.tables.values())).header.width
         self.values = {name: _values(table) for name, table in self.tables.items()}
         self.seeds = [self.values[name] for name in of_seeds(self.tables, truth)]
         self.truth = _mean(self.seeds)
+
+    def _check(self) -> None:
+        """Raise UserError unless the tables are what their names say, and of one study."""
+        first = next(iter(self.tables.values()))
+        same_list = {table.header.list: table for table in self.tables.values()}
+        of_supernet = [table for name, table in self.tables.items() if not name.startswith("standalone_")]
+        for name, table in self.tables.items():
+            fidelity = next(OF_A_STUDY[kind] for kind in OF_A_STUDY if name.startswith(kind))
+            if table.header.fidelity != fidelity:
+                raise UserError(f"{table.path}: holds {table.header.fidelity} scores, and not {fidelity} ones; {MAKE}")
+            check_alike(first, table, ("width", "causal", "norm"))
+            check_alike(same_list[table.header.list], table, ("clips", "data_hash"))
+        for table in of_supernet:
+            check_alike(of_supernet[0], table, ["weights_hash"])
+        for name in (STANDALONE, LONGER, "finetuned"):
+            check_seeds([self.tables[seed] for seed in of_seeds(self.tables, name)])
 
     def missing(self, *names: str) -> list[str]:
         """Those of `names` that are not there; `standalone` stands for all of its seeds."""

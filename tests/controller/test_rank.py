@@ -160,6 +160,23 @@ def test_tables_of_other_clips_are_refused(folder, capsys):
     assert "data_hash" in refused(capsys, "--folder", folder)
 
 
+@pytest.mark.parametrize(
+    ("name", "change", "said"),
+    [
+        ("standalone_seed1", {"training": {"steps": 2400}}, "standalone_seed1.csv: has training"),
+        ("standalone_seed1", {"seed": 0}, "standalone_seed1.csv: is of seed 0"),
+        ("standalone_seed1", {"fidelity": "shared"}, "standalone_seed1.csv: holds shared scores"),
+        ("shared_val", {"weights_hash": "of another supernet"}, "shared_val.csv: has weights_hash"),
+    ],
+    ids=lambda value: next(iter(value)) if isinstance(value, dict) else None,
+)
+def test_tables_that_were_not_made_together_are_refused(name, change, said, folder, capsys):
+    """The truth is no mean over trainings of two lengths, and fine-tuning began at the scored weights."""
+    table = QualityTable.load(folder / f"{name}.csv")
+    QualityTable(replace(table.header, **change), table.rows).save(table.path)
+    assert said in refused(capsys, "--folder", folder)
+
+
 def test_a_damaged_table_is_one_line(folder, capsys):
     (folder / "shared_val.csv").write_text("broken")
     assert "shared_val.csv: damaged" in refused(capsys, "--folder", folder)

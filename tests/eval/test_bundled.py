@@ -69,7 +69,14 @@ def test_trainings_of_two_kinds_have_no_mean(folder, change):
 
 
 def test_seeds_come_in_their_order():
-    assert bundled.of_seeds(["a_seed10", "a_seed2", "ab_seed1", "a_longer"], "a") == ["a_seed2", "a_seed10"]
+    names = ["a_seed10", "a_seed2", "ab_seed1", "a_longer", "a_seed2_old"]
+    assert bundled.of_seeds(names, "a") == ["a_seed2", "a_seed10"]
+
+
+def test_one_training_under_two_names_has_no_mean(folder):
+    shutil.copy(folder / "standalone_seed0.csv", folder / "standalone_seed2.csv")
+    with pytest.raises(UserError, match="standalone_seed2.csv: is of seed 0, as .*standalone_seed0.csv is"):
+        in_folder(folder, "standalone")
 
 
 def test_a_missing_folder_is_named(tmp_path):
