@@ -106,7 +106,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except OSError as error:
-        where = error.filename or "a file"
+        where = error.filename2 or error.filename or "a file"  # of a renaming, the place that was asked for
         print(f"{PROGRAM}: {where}: {error.strerror or error}; choose another path or make room", file=sys.stderr)
         return 2
 

@@ -21,12 +21,12 @@ def rank(
         plot: PNG to write: shared scores and MACs against stand-alone training.
         output: file to write the report to, as Markdown.
     """
-    study = Study(Tables.of(folder) if folder else Tables.shipped(), truth)
+    study = Study(Tables.of(folder) if folder is not None else Tables.shipped(), truth)
     report = ranking_report(study)
-    if plot:
+    if plot is not None:
         from eval.ranking_plot import plot_ranking  # matplotlib takes a second that the report alone need not wait for
 
         plot_ranking(study, Path(plot))
-    if output:
+    if output is not None:
         write_text(Path(output), report + "\n")
     print(report)

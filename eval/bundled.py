@@ -45,7 +45,7 @@ class Tables:
         """Those that a run of `truth` writes. Raises UserError where there is no such folder."""
         if not Path(folder).is_dir():
             raise UserError(f"{folder}: no such folder; `ofa-avse truth` writes its tables into <run>/truth")
-        return cls({path.stem: path for path in sorted(Path(folder).glob("*.csv"))}, str(folder))
+        return cls({path.stem: path for path in sorted(Path(folder).glob("*.csv"))}, str(Path(folder)))
 
     def open(self, name: str, seed: int | None = None) -> QualityTable:
         """Table `name`, or the one of its `seed`, or the mean over its seeds.

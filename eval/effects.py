@@ -135,6 +135,9 @@ def _columns(values: Values) -> tuple[np.ndarray, dict[str, np.ndarray]]:
 
 
 def _explained(y: np.ndarray, blocks: list[np.ndarray]) -> float:
+    """Share of the variance of `y`, which has mean 0; 0 where there is none."""
+    if not y.any():
+        return 0.0
     design = np.concatenate([np.ones((len(y), 1)), *blocks], axis=1)
     fitted = design @ np.linalg.lstsq(design, y, rcond=None)[0]
     return float(1 - np.square(y - fitted).sum() / np.square(y).sum())

@@ -15,6 +15,7 @@ from scipy.optimize import curve_fit
 from supernet.space import Subnet
 
 AVERAGED = 3  # epochs 8 to 10 of ten
+COEFFICIENTS = 3  # of the power law
 FULL = 100  # epochs of a full training, unless it is known better
 
 Curves = Mapping[Subnet, Sequence[float]]
@@ -26,7 +27,8 @@ def last_epochs(curves: Curves) -> dict[Subnet, float]:
 
 
 def power_law(curves: Curves, epochs: float = FULL) -> dict[Subnet, float]:
-    """a - b t^-c fitted to each curve, read at `epochs`; where no fit is found, the mean of the last three epochs."""
+    """a - b t^-c fitted to each curve, read at `epochs`; the mean of the last three epochs where no fit is found, or
+    the curve is too short for one."""
     means = last_epochs(curves)
     return {subnet: _fitted(curve, epochs, means[subnet]) for subnet, curve in curves.items()}
 
@@ -39,6 +41,8 @@ def anchored(curves: Curves, anchors: Mapping[Subnet, float]) -> dict[Subnet, fl
 
 
 def _fitted(curve: Sequence[float], epochs: float, otherwise: float) -> float:
+    if len(curve) <= COEFFICIENTS:
+        return otherwise
     t = np.arange(1, len(curve) + 1)
     start = (max(curve), min(max(curve) - min(curve) + 0.1, 50), 0.5)
     bounds = ([-np.inf, 0, 0.01], [np.inf, 50, 5])

@@ -63,6 +63,7 @@ class QualityRow:
     by_condition: dict[str, float] = field(default_factory=dict)  # SI-SNRi in dB; columns `si_snri_<condition>`
 
 
+AGAIN = "delete it, and make it again by `ofa-avse score` or `ofa-avse truth`"
 _PREFIX = "si_snri_"
 _KINDS = {  # of the header's fields, in words
     "str": "a text",
@@ -83,20 +84,23 @@ class QualityTable:
         path: names the table in errors.
 
     Raises:
-        UserError: there is no row, a subnet comes twice, or one lacks an exact cost or its SI-SNRi.
+        UserError: there is no row, a subnet comes twice, or one lacks an exact cost or its SI-SNRi, or has a curve that
+            is not finite.
     """
 
     def __init__(self, header: QualityHeader, rows: Iterable[QualityRow], path: str | Path = "quality table") -> None:
         self.header, self.rows, self.path = header, tuple(rows), Path(path)
         if not self.rows:
-            raise UserError(f"{path}: holds no subnet; run `ofa-avse score` again")
+            raise UserError(f"{path}: holds no subnet; {AGAIN}")
         seen: set[Subnet] = set()
         for row in self.rows:
             if row.subnet in seen:
-                raise UserError(f"{path}: {row.subnet} comes twice; run `ofa-avse score` again")
+                raise UserError(f"{path}: {row.subnet} comes twice; {AGAIN}")
             for name in ("params", "macs", "si_snri", "si_snri_se"):
                 if not math.isfinite(getattr(row, name)):
-                    raise UserError(f"{path}: {row.subnet} has no finite {name}; run `ofa-avse score` again")
+                    raise UserError(f"{path}: {row.subnet} has no finite {name}; {AGAIN}")
+            if not all(map(math.isfinite, row.curve)):
+                raise UserError(f"{path}: {row.subnet} has a curve that is not finite; {AGAIN}")
             seen.add(row.subnet)
 
     def __len__(self) -> int:
@@ -210,7 +214,7 @@ class QualityTable:
         rows = _read_rows(csv.DictReader(lines[len(comments) :], strict=True), path)
         if len(rows) != count:
             problem = f"damaged, {len(rows)} rows where its header says {count}"
-            raise UserError(f"{path}: {problem}; run `ofa-avse score` again")
+            raise UserError(f"{path}: {problem}; {AGAIN}")
         return cls(header, rows, path)
 
 
@@ -225,7 +229,7 @@ def _read_header(comments: list[str], path: Path) -> tuple[QualityHeader, int]:
             if not _is(kinds[name], value):
                 raise TypeError(f"{name} must be {_KINDS[kinds[name]]}, not {json.dumps(value)[:80]}")
     except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: damaged header ({error}); run `ofa-avse score` again") from None
+        raise UserError(f"{path}: damaged header ({error}); {AGAIN}") from None
     return header, count
 
 
@@ -243,14 +247,14 @@ def _read_rows(reader: csv.DictReader, path: Path) -> list[QualityRow]:
     unknown = [name for name in columns if name not in _COLUMNS and not name.startswith(_PREFIX)]
     if missing or unknown:
         wrong = [f"{verb} {', '.join(names)}" for verb, names in (("lacks", missing), ("has", unknown)) if names]
-        raise UserError(f"{path}: wrong columns ({'; '.join(wrong)}); run `ofa-avse score` again")
+        raise UserError(f"{path}: wrong columns ({'; '.join(wrong)}); {AGAIN}")
     rows = []
     try:
         for cells in reader:
             rows.append(_read_row(cells))
     except (ValueError, TypeError, AttributeError, OverflowError, csv.Error, UserError) as error:
         line = len(rows) + 1
-        raise UserError(f"{path}: damaged in row {line} ({error}); run `ofa-avse score` again") from None
+        raise UserError(f"{path}: damaged in row {line} ({error}); {AGAIN}") from None
     return rows
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from eval.bundled import MAKE, Tables, check_alike, check_seeds, of_seeds
 from eval.costs import macs, parameters
 from eval.extrapolation import FULL, anchored, last_epochs, power_law
-from eval.quality_table import QualityTable
+from eval.quality_table import AGAIN, QualityTable
 from eval.ranking import Choice, Interval, Resamples, Values, pooled_deviation, receptive_field, regret
 from eval.truth import equal_macs
 from supernet.errors import UserError
@@ -259,8 +259,8 @@ class Study:
 
     def _epochs(self, finetuned: QualityTable) -> float:
         """Epochs of the fine-tuning's length that a stand-alone training has."""
-        full = self.tables[of_seeds(self.tables, self.truth_name)[0]].header.training.get("steps")
-        epoch = finetuned.header.training.get("batches_per_epoch")
+        full = _training(self.tables[of_seeds(self.tables, self.truth_name)[0]], "steps")
+        epoch = _training(finetuned, "batches_per_epoch")
         return full / epoch if full and epoch else FULL
 
     def on_the_test_list(self) -> dict[str, Values]:
@@ -296,6 +296,14 @@ class Study:
 def _signal(noise: float, spread: float) -> float:
     """Share of the variance of a spread that is no noise; NaN where nothing spreads."""
     return float(np.maximum(1 - noise / spread**2, 0)) if spread else np.nan
+
+
+def _training(table: QualityTable, key: str) -> int | None:
+    """A count among the settings of a table's trainings; None where it is not given."""
+    count = table.header.training.get(key)
+    if count is not None and not (isinstance(count, int) and count > 0):
+        raise UserError(f"{table.path}: damaged header (training.{key} must be a whole number above 0); {AGAIN}")
+    return count
 
 
 def _values(table: QualityTable) -> Values:

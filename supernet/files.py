@@ -15,7 +15,7 @@ from supernet.errors import UserError
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """Call `write` on a temporary file beside `path`, then rename it into place; a failed write leaves nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.parent / f".{path.name}.partial"
     try:
         temporary.touch()  # the system's own error for a place that cannot be written, whatever library writes
         write(temporary)

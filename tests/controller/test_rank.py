@@ -177,6 +177,35 @@ def test_tables_that_were_not_made_together_are_refused(name, change, said, fold
     assert said in refused(capsys, "--folder", folder)
 
 
+def test_training_settings_that_are_no_counts_are_one_line(folder, capsys):
+    for seed in range(2):
+        path = folder / f"standalone_seed{seed}.csv"
+        path.write_text(path.read_text().replace('"steps": 600', '"steps": "600"'))
+    assert "standalone_seed0.csv: damaged header (training.steps" in refused(capsys, "--folder", folder)
+
+
+@pytest.mark.filterwarnings("error")
+def test_tables_without_any_spread_are_no_error(folder, capsys):
+    for path in folder.glob("*.csv"):
+        table = QualityTable.load(path)
+        QualityTable(table.header, [replace(row, si_snri=5.0) for row in table.rows]).save(path)
+    assert cells(rank(capsys, "--folder", folder), "shared")[2:] == ["n/a", "n/a"]
+
+
+@pytest.mark.parametrize("place", [".", "/", "", "tables"])
+def test_a_place_that_cannot_be_written_is_one_line(place, folder, capsys, monkeypatch):
+    monkeypatch.chdir(folder.parent)
+    for option in ("--output", "--plot"):
+        line = refused(capsys, "--folder", folder, option, place)
+        assert line.endswith("choose another path or make room") and ".partial" not in line
+    assert [path.name for path in folder.parent.iterdir()] == ["tables"]
+
+
+def test_an_empty_folder_option_is_not_the_shipped_tables(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert "holds no table" in refused(capsys, "--folder", "")
+
+
 def test_a_damaged_table_is_one_line(folder, capsys):
     (folder / "shared_val.csv").write_text("broken")
     assert "shared_val.csv: damaged" in refused(capsys, "--folder", folder)

@@ -88,6 +88,14 @@ def test_axes_that_do_nothing_explain_nothing():
     assert additive_share(ALL) == pytest.approx(1)
 
 
+@pytest.mark.filterwarnings("error")
+def test_of_a_constant_table_no_axis_explains_anything():
+    constant = dict.fromkeys(SPACE, 7.0)
+    assert set(axis_shares(constant).values()) == {0}
+    assert set(interactions(constant).values()) == {0}
+    assert additive_share(constant) == 0
+
+
 def test_an_interaction_that_was_put_in_is_the_largest():
     mixed = {subnet: additive(subnet) + (subnet.visual == 256) * (subnet.blocks == 8) for subnet in SPACE}
     assert list(interactions(mixed))[0] == ("blocks", "visual")

@@ -31,6 +31,11 @@ def test_a_power_law_of_a_flat_curve_stays_there(flat):
     assert power_law({SUBNETS[0]: (flat,) * 10})[SUBNETS[0]] == pytest.approx(flat, abs=0.2)
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_curve_too_short_for_a_power_law_is_its_mean():
+    assert power_law({SUBNETS[0]: (5.0, 6.0, 7.0)})[SUBNETS[0]] == 6
+
+
 def test_a_curve_without_a_fit_falls_back_to_its_last_epochs(monkeypatch):
     def diverges(*args, **options):
         raise RuntimeError("no convergence")

@@ -218,6 +218,7 @@ def edit(old: str, new: str):
         (lambda text: text.replace("-V256", "-V128"), "comes twice"),
         (edit(",0.1,", ",zero,"), "damaged in row 1"),
         (edit(",0.1,", ",0.1,7,7,"), "damaged in row 1"),
+        (edit(",0,,", ",0,7.5 nan,"), "has a curve that is not finite"),
     ],
 )
 def test_damaged_table_is_refused_with_its_name(table, tmp_path, damage, message):
