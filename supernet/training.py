@@ -107,15 +107,16 @@ def train(
         disable=not first or parent_process() is not None,  # a worker's bar would be written across that of its parent
     )
     smoothed = None
-    recipe = settings if isinstance(settings, SupernetSettings) else SupernetSettings()
+    recipe = settings if isinstance(settings, SupernetSettings) else None  # a plain training has none
+    teaching = recipe.distillation_of if recipe else "waveform"
     for step, batch in zip(range(start, settings.steps), batches(mixtures, start, settings.steps, fabric.device)):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
-        if recipe.sort_channels and step == recipe.largest_alone:
+        if recipe and recipe.sort_channels and step == recipe.largest_alone:
             sort_channels(network, optimizer)
-        distillation = recipe.distillation if step >= recipe.distillation_from else 0.0
+        distillation = recipe.distillation if recipe and step >= recipe.distillation_from else 0.0
         optimizer.zero_grad()
-        quality = gradients(network, batch, sampler.visits(step), distillation, recipe.distillation_of, fabric.autocast)
+        quality = gradients(network, batch, sampler.visits(step), distillation, teaching, fabric.autocast)
         quality = average_gradients(fabric, network, quality)
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
         if not norm.isfinite():
@@ -229,20 +230,23 @@ def _checkpoint(
 
 
 def _resume(folder: Path, network: AVConvTasNet, optimizer: torch.optim.Optimizer, identity: str) -> int:
-    """Load the checkpoint of `folder`, if it has one, and return the step at which to go on."""
+    """Load the checkpoint of `folder`, if it has one, and return the step at which to go on.
+
+    Raises UserError when it belongs to another run, or is damaged.
+    """
     path = folder / CHECKPOINT
     if not path.is_file():
         return 0
     tensors, header = read_tensors(path, "checkpoint")
-    if header["run"] != identity:
+    if header.get("run") != identity:
         raise UserError(
             f"{path}: belongs to a run with other settings, data or initial weights; "
             f"choose another run folder, or delete {path.parent} to start over"
         )
-    network.load_state_dict(
-        {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    )
+    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
+    network.load_state_dict(weights)
     for name, parameter in network.named_parameters():
         if f"step.{name}" in tensors:
-            optimizer.state[parameter] = {key: tensors[f"{key}.{name}"] for key in ("exp_avg", "exp_avg_sq", "step")}
+            moments = {key: tensors[f"{key}.{name}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq")}
+            optimizer.state[parameter] = {**moments, "step": tensors[f"step.{name}"]}  # which AdamW keeps on the CPU
     return header["step"]

@@ -1,10 +1,11 @@
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from supernet import AVConvTasNet, SearchSpace, load
+from supernet import AVConvTasNet, SearchSpace, load, training
+from supernet.checkpoint import read_tensors
 from supernet.data.mixtures import Batch
 from supernet.errors import UserError
 from supernet.sampling import Sandwich, Single, sampler_for
@@ -142,6 +143,33 @@ def test_channels_are_sorted_once_whenever_the_run_is_killed(tmp_path, killed_at
         train(fresh(), Noise(stop_at=killed_at), sampler, settings, tmp_path)
     train(resumed, Noise(), sampler, settings, tmp_path)
     assert same(resumed, undisturbed)
+
+
+def test_a_plain_training_knows_no_recipe(monkeypatch):
+    """Whatever the supernet's recipe does by default, a network of its own is trained without it."""
+
+    @dataclass
+    class Sorting(SupernetSettings):
+        sort_channels: bool = True
+        largest_alone: int = 2
+
+    monkeypatch.setattr(training, "SupernetSettings", Sorting)
+    monkeypatch.setattr(training, "sort_channels", lambda *_: pytest.fail("sorted"))
+    train(fresh(SearchSpace.smallest), Noise(), Single(SearchSpace.smallest), SETTINGS)
+
+
+@pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
+def test_a_resumed_optimiser_is_where_its_network_is(tmp_path):
+    """A checkpoint is read to the CPU, a network may be on a GPU (here `meta`). AdamW counts its steps on the CPU."""
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(), Noise(stop_at=3), SAMPLERS[1], SETTINGS, tmp_path)
+    network = fresh().to("meta")
+    optimizer = torch.optim.AdamW(network.parameters())
+    identity = read_tensors(tmp_path / CHECKPOINT, "checkpoint")[1]["run"]
+    assert training._resume(tmp_path, network, optimizer, identity) == 2
+    states = list(optimizer.state.values())
+    assert {state[key].device.type for state in states for key in ("exp_avg", "exp_avg_sq")} == {"meta"}
+    assert {state["step"].device.type for state in states} == {"cpu"}
 
 
 def test_divergence_is_named_and_leaves_finite_weights():
