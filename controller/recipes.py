@@ -9,14 +9,15 @@ recipe changes one thing of the configured one, so what is compared is its worth
 from __future__ import annotations
 
 import json
-import multiprocessing
 import time
+from collections.abc import Mapping
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import torch
-from pebble import ProcessPool
+from pebble import ProcessExpired
 from tqdm import tqdm
 
 from controller import stages
@@ -29,11 +30,11 @@ from eval.scoring import Prepared
 from eval.tabulate import shared_table
 from eval.truth import equal_macs
 from supernet.data.mixtures import FixedMixtures
+from supernet.data.pooled import worker_pool
 from supernet.elastic import Norm
 from supernet.errors import UserError
 from supernet.files import read_json, write_text
 from supernet.model import Variant
-from supernet.processes import end_with_parent
 from supernet.sampling import Visit, sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
@@ -87,24 +88,34 @@ def recipes(settings: Settings, only: list[str] | None = None, against: str | No
     Args:
         only: names of recipes; all when not given.
         against: folder with the tables of a run of `truth`, for the rank correlation; the shipped ones when not given.
+
+    Raises:
+        UserError: a name or setting is wrong, before anything is trained; or a recipe failed, after all others ended.
     """
     unknown = [name for name in only or [] if name not in RECIPES]
     if unknown:
         raise UserError(f"only: no recipe {', '.join(unknown)}; there are {', '.join(RECIPES)}")
-    names = only or list(RECIPES)
+    names = list(dict.fromkeys(only or RECIPES))
+    for name in names:
+        changed(settings.supernet, RECIPES[name])
+    truth = _truth(settings, against)
     with stages.working(settings):
         stages.corpus(settings)
         workers = min(settings.truth.workers, len(names))
         threads = max(1, torch.get_num_threads() // workers)
-        with (
-            ProcessPool(workers, context=multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool,
-            tqdm(total=len(names), desc="recipes", unit="recipe") as progress,
-        ):
+        failures = {}
+        with worker_pool(workers) as pool, tqdm(total=len(names), desc="recipes", unit="recipe") as progress:
             futures = {pool.schedule(train_one, [settings, name, threads]): name for name in names}
             for future in as_completed(futures):
-                future.result()
+                try:
+                    future.result()
+                except (UserError, ProcessExpired) as error:
+                    failures[futures[future]] = error
                 progress.update()
-        print(comparison(settings, names, against))
+        if failures:
+            name, error = next(iter(failures.items()))
+            raise UserError(f"recipe {name}: {error}; all others have ended, `--only` compares them") from error
+        print(comparison(settings, names, truth))
 
 
 def train_one(settings: Settings, name: str, threads: int) -> None:
@@ -128,15 +139,23 @@ def train_one(settings: Settings, name: str, threads: int) -> None:
 
 def of_equal_cost(settings: Settings, recipe: Recipe) -> SupernetSettings:
     """The training of a recipe, with as many steps as the configured recipe's multiply-accumulates pay for."""
-    base = settings.supernet
-    budget = sum(step_macs(visits, settings.network.width) for visits in _all_visits(settings, base))
-    changed = replace(base, **recipe.changes)
-    cost = [step_macs(visits, settings.network.width) for visits in _all_visits(settings, changed)]
-    warm_up = sum(cost[: changed.largest_alone])
-    after = sum(cost[changed.largest_alone :]) / max(1, len(cost) - changed.largest_alone)
-    steps = changed.largest_alone + max(1, round((budget - warm_up) / after))
-    start = round(LATE * steps) if changed.distillation else 0
-    return replace(changed, steps=steps, distillation_from=start)
+    budget = sum(step_macs(visits, settings.network.width) for visits in _all_visits(settings, settings.supernet))
+    training = changed(settings.supernet, recipe)
+    cost = [step_macs(visits, settings.network.width) for visits in _all_visits(settings, training)]
+    warm_up = sum(cost[: training.largest_alone])
+    after = sum(cost[training.largest_alone :]) / (len(cost) - training.largest_alone)
+    steps = training.largest_alone + max(1, round((budget - warm_up) / after))
+    start = round(LATE * steps) if training.distillation else 0
+    return replace(training, steps=steps, distillation_from=start)
+
+
+def changed(base: SupernetSettings, recipe: Recipe) -> SupernetSettings:
+    """The configured training with what a recipe changes, its steps not yet those of equal cost. Raises UserError when
+    the two contradict each other."""
+    training = replace(base, **recipe.changes)
+    if training.largest_alone >= training.steps:
+        raise UserError(f"supernet.largest_alone: {training.largest_alone} must be fewer than supernet.steps")
+    return training
 
 
 def _all_visits(settings: Settings, training: SupernetSettings) -> list[list[Visit]]:
@@ -151,10 +170,9 @@ def step_macs(visits: list[Visit], width: float) -> float:
     )
 
 
-def comparison(settings: Settings, names: list[str], against: str | None = None) -> str:
+def comparison(settings: Settings, names: list[str], truth: Mapping[Subnet, float]) -> str:
     """The table: SI-SNRi of corners and mean, rank correlation with stand-alone training, cost."""
     space = SearchSpace(settings.network.width)
-    known = _truth(settings, against)
     lines = ["| recipe | smallest | winner | largest | mean of 324 | tau | tau in bands | steps | seconds |"]
     lines.append("|---|---|---|---|---|---|---|---|---|")
     for name in names:
@@ -163,23 +181,35 @@ def comparison(settings: Settings, names: list[str], against: str | None = None)
         score = {row.subnet: row.si_snri for row in table.rows}
         values = [score[s] for s in (space.smallest, PAPER_WINNER, space.largest)] + [sum(score.values()) / len(score)]
         taus = ["-", "-"]
-        if known:
-            subnets = [subnet for subnet in known if subnet in score]
-            bands = equal_macs(subnets, space.width)
-            taus = [f"{tau(score, known, subnets):.3f}", f"{tau_in_bands(score, known, bands):.3f}"]
-        seconds = (
-            f"{read_json(folder / MEASURED, 'delete it')['seconds']:.0f}" if (folder / MEASURED).is_file() else "-"
-        )
-        cells = [f"{value:.2f}" for value in values] + taus + [str(table.header.training["steps"]), seconds]
+        if truth:
+            bands = equal_macs(truth, space.width)
+            taus = [f"{tau(score, truth, list(truth)):.3f}", f"{tau_in_bands(score, truth, bands):.3f}"]
+        cells = [f"{value:.2f}" for value in values] + taus + [str(table.header.training["steps"]), _seconds(folder)]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines.append(f"SI-SNRi in dB on {table.header.clips} clips; '-': not known, or the training was interrupted.")
     return "\n".join(lines)
 
 
+def _seconds(folder: Path) -> str:
+    """What a training took; '-' where it was interrupted."""
+    path = folder / MEASURED
+    if not path.is_file():
+        return "-"
+    seconds = read_json(path, "delete it").get("seconds")
+    if not isinstance(seconds, float):
+        raise UserError(f"{path}: damaged (no seconds); delete it")
+    return f"{seconds:.0f}"
+
+
 def _truth(settings: Settings, folder: str | None) -> dict[Subnet, float]:
-    """Stand-alone SI-SNRi by subnet, where it was measured at this width."""
-    tables = Tables.of(folder) if folder else Tables.shipped()
-    if not any(name.startswith("standalone_seed") for name in tables.files):
-        return {}
+    """Stand-alone SI-SNRi by subnet; {} where the shipped ones are of another width.
+
+    Raises UserError when a folder is named whose tables are of another width, or has none.
+    """
+    tables = Tables.shipped() if folder is None else Tables.of(folder)
     table = tables.open("standalone")
-    return {row.subnet: row.si_snri for row in table.rows} if table.header.width == settings.network.width else {}
+    if table.header.width == settings.network.width:
+        return {row.subnet: row.si_snri for row in table.rows}
+    if folder is None:
+        return {}
+    raise UserError(f"against: {folder} is of width {table.header.width:g}, and not {settings.network.width:g}")

@@ -1,13 +1,18 @@
 """Recipes are compared at equal cost, from their own folders, and go on where they were."""
 
+import shutil
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+from pebble import ThreadPool
 
 from controller import recipes as study
 from controller.config import NetworkSettings, Settings
 from controller.recipes import RECIPES, comparison, of_equal_cost, step_macs, train_one
+from eval.bundled import Tables
 from eval.quality_table import QualityTable
+from eval.ranking_study import Study
 from supernet.data.settings import DataSettings
 from supernet.data.synthetic import SyntheticSettings
 from supernet.errors import UserError
@@ -43,7 +48,7 @@ def test_every_recipe_costs_the_same(settings, name):
     assert cost(of_equal_cost(long, RECIPES[name])) == pytest.approx(cost(long.supernet), rel=0.03)
 
 
-def test_each_recipe_changes_what_it_says(settings):
+def test_recipes_with_more_visits_a_step_get_fewer_steps_and_distillation_comes_late(settings):
     long = replace(settings, supernet=replace(settings.supernet, steps=100))
     distilled = of_equal_cost(long, RECIPES["distil-mask"])
     assert distilled.distillation and 0 < distilled.distillation_from < distilled.steps
@@ -58,12 +63,64 @@ def test_recipes_are_trained_once_and_compared_in_one_table(settings, monkeypatc
     ]
     assert [len(table) for table in tables] == [324, 324]
     assert tables[0].header.weights_hash != tables[1].header.weights_hash
-    text = comparison(settings, ["base", "linear-dilation"])
+    text = comparison(settings, ["base", "linear-dilation"], {})
     assert "| base |" in text and "| linear-dilation |" in text
 
     monkeypatch.setattr("supernet.training.gradients", lambda *_, **__: pytest.fail("trained again"))
     train_one(settings, "base", threads=1)
     assert QualityTable.load(settings.folder / "recipes" / "base" / "scores.csv").rows == tables[0].rows
+
+
+@pytest.fixture
+def no_training(monkeypatch):
+    monkeypatch.setattr(study, "worker_pool", lambda _: pytest.fail("began to train"))
+
+
+def test_a_truth_of_another_width_is_named_before_anything_is_trained(settings, truth_tables, no_training):
+    with pytest.raises(UserError, match="against: .* is of width 0.125, and not 0.03125"):
+        study.recipes(settings, against=str(truth_tables))
+
+
+def test_a_warm_up_that_leaves_no_steps_is_named(settings, no_training):
+    warm = replace(settings, supernet=replace(settings.supernet, steps=4, largest_alone=4))
+    with pytest.raises(UserError, match="supernet.largest_alone: 4 must be fewer"):
+        study.recipes(warm, only=["uniform"])
+
+
+def test_scores_are_compared_with_the_truth_of_their_width(settings, truth_tables):
+    wide = replace(settings, network=NetworkSettings(width=1 / 8), run=f"{settings.run}/wide")
+    folder = wide.folder / "recipes" / "base"
+    folder.mkdir(parents=True)
+    shutil.copy(truth_tables / "shared_val.csv", folder / "scores.csv")
+    (folder / "measured.json").write_text('{"seconds": 7.0}')
+    truth = study._truth(wide, str(truth_tables))
+    cells = comparison(wide, ["base"], truth).splitlines()[2].split(" | ")
+    ranked = Study(Tables.of(truth_tables)).ranking()["shared"]
+    assert cells[5:] == [f"{ranked.overall.value:.3f}", f"{ranked.in_bands.value:.3f}", "2400", "7 |"]
+    (folder / "measured.json").write_text("{}")
+    with pytest.raises(UserError, match="measured.json: damaged"):
+        comparison(wide, ["base"], truth)
+
+
+def test_one_recipe_that_fails_is_named_when_all_others_have_ended(settings, monkeypatch):
+    """In threads, so that the test can take the place of training."""
+    trained = []
+
+    def train_or_fail(settings, name, threads):
+        if name == "uniform":
+            raise UserError("learning_rate: training diverged")
+        trained.append(name)
+
+    @contextmanager
+    def threads(workers):
+        with ThreadPool(max_workers=1) as pool:
+            yield pool
+
+    monkeypatch.setattr(study, "worker_pool", threads)
+    monkeypatch.setattr(study, "train_one", train_or_fail)
+    with pytest.raises(UserError, match="recipe uniform: learning_rate: training diverged; all others have ended"):
+        study.recipes(settings, only=["uniform", "base", "fair", "base"])
+    assert trained == ["base", "fair"]
 
 
 def test_an_unknown_recipe_is_named(settings):
