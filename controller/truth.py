@@ -179,9 +179,11 @@ def _evaluate(
                 continue
             rows[evaluation.subnet] = _row(evaluation, settings.network.width)
             QualityTable(header, [rows[subnet] for subnet in subnets if subnet in rows]).save(path)
-    if not missing:
-        QualityTable(header, [rows[subnet] for subnet in subnets]).save(path)
-    return QualityTable.load(path)
+    if not rows:
+        raise UserError(f"{path}: every training diverged; lower its learning_rate")
+    made = QualityTable(header, [rows[subnet] for subnet in subnets if subnet in rows], path)
+    made.save(path)
+    return made
 
 
 def _shipped(name: str, header: QualityHeader) -> Sequence[QualityRow]:

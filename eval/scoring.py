@@ -121,13 +121,13 @@ def _append(path: Path, identity: str, scores: dict[Subnet, np.ndarray]) -> None
 
 
 def _read_partial(path: Path, identity: str) -> dict[Subnet, np.ndarray]:
-    """Scores of earlier passes with the same weights and list; a line that a kill cut short is left out."""
+    """Scores of earlier passes with the same weights and list; a line that a kill or a crash cut short is left out."""
     known = {}
-    for line in path.read_text().splitlines() if path.is_file() else []:
+    for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
         try:
             row = json.loads(line)
         except ValueError:
             continue
-        if row["identity"] == identity:
+        if isinstance(row, dict) and row.get("identity") == identity:
             known |= {Subnet.parse(name): np.array(values) for name, values in row["scores"].items()}
     return known

@@ -10,8 +10,10 @@ from controller.settings import TruthSettings
 from eval.quality_table import QualityTable
 from supernet.data.settings import DataSettings
 from supernet.data.synthetic import SyntheticSettings
+from supernet.errors import UserError
 from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.space import PAPER_WINNER, SearchSpace
+from supernet.training import Diverged
 
 SUBNETS = [PAPER_WINNER, SearchSpace.smallest]
 
@@ -37,10 +39,6 @@ def settings(tmp_path, monkeypatch) -> Settings:
     )
 
 
-def no_training(*_, **__):
-    pytest.fail("trained again")
-
-
 def test_standalone_rows_are_committed_one_by_one_and_not_paid_for_twice(settings, monkeypatch):
     trained = []
     evaluate = truth.StandAlone.evaluate
@@ -62,6 +60,26 @@ def test_standalone_rows_are_committed_one_by_one_and_not_paid_for_twice(setting
     assert [table.header.seed for table in tables] == [0, 1]
     assert tables[0].header.list == "test" and tables[0].header.training["steps"] == 2
     assert tables[0].rows[0].si_snri != tables[1].rows[0].si_snri
+
+
+def test_trainings_that_diverge_are_left_out_and_said_when_it_is_all(settings, monkeypatch):
+    def diverges(*_, **__):
+        raise Diverged("learning_rate: training diverged")
+
+    monkeypatch.setattr("controller.standalone.train", diverges)
+    with pytest.raises(UserError, match="standalone_seed0.csv: every training diverged; lower its learning_rate"):
+        truth.truth(settings, "standalone")
+    assert not (settings.folder / "truth" / "standalone_seed0.csv").exists()
+
+
+def test_the_subnets_looked_at_closely_are_eight_of_the_truth(settings, monkeypatch):
+    monkeypatch.undo()  # the real list
+    narrow = replace(settings, network=NetworkSettings(width=1 / 8))
+    closely = truth.corners(narrow)
+    assert closely[:3] == [PAPER_WINNER, SearchSpace.smallest, SearchSpace.largest]
+    assert len(set(closely)) == 8
+    assert truth.truth_subnets(narrow)[:8] == closely
+    assert len(set(truth.truth_subnets(narrow))) == len(truth.truth_subnets(narrow)) == 48
 
 
 def test_shipped_rows_of_the_same_making_are_taken_over(settings, monkeypatch):

@@ -51,8 +51,8 @@ def test_a_killed_scoring_goes_on_where_it_stopped(supernet, prepared, together,
     monkeypatch.setattr(supernet, "estimates", counted)
     with pytest.raises(KeyboardInterrupt):
         list(score_all(supernet, prepared, SearchSpace(WIDTH), partial))
-    with partial.open("a") as file:
-        file.write('{"identity": "cut sh')  # what a kill in the middle of a write leaves
+    with partial.open("ab") as file:
+        file.write(b'\x00\xff\n7\n{"identity": "cut sh')  # what a crash, and a kill in the middle of a write, leave
     again = dict(score_all(supernet, prepared, SearchSpace(WIDTH), partial))
     assert len(passes) <= 109 * len(prepared.batches)  # the pass that was killed is done again
     assert dict(score_all(supernet, prepared, SearchSpace(WIDTH), partial)).keys() == again.keys()
