@@ -1,13 +1,18 @@
 """The truth is paid for once: rows come from the ledger, or from a shipped table that was made in the same way."""
 
+import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from controller import truth
 from controller.config import NetworkSettings, Settings
 from controller.settings import TruthSettings
-from eval.quality_table import QualityTable
+from eval.bundled import SUPERNET
+from eval.quality_table import QualityHeader, QualityTable
+from supernet.checkpoint import weights_hash
+from supernet.data.mixtures import FixedMixtures
 from supernet.data.settings import DataSettings
 from supernet.data.synthetic import SyntheticSettings
 from supernet.errors import UserError
@@ -101,6 +106,26 @@ def test_shipped_rows_of_the_same_making_are_taken_over(settings, monkeypatch):
     longer = replace(elsewhere, run=f"{settings.run}/longer", retrain=replace(settings.retrain, steps=3))
     truth.truth(longer, "standalone")
     assert trained == SUBNETS * 2  # another training: nothing may be taken over
+
+
+def test_the_shipped_supernet_is_taken_only_where_it_is_of_the_same_training(settings, monkeypatch):
+    wanted = weights_hash(truth._supernet(settings))
+    shipped = settings.folder / "shipped"
+    shipped.mkdir()
+    shutil.copy(settings.folder / "supernet" / "weights.safetensors", shipped / SUPERNET)
+    fixed = FixedMixtures(truth.stages.corpus(settings), "val")
+    header = QualityHeader("shared", len(fixed), 1 / 32, False, "global", data_hash=fixed.data_hash)
+    monkeypatch.setattr(truth.resources, "files", lambda package: shipped)
+    monkeypatch.setattr(truth.QualityTable, "bundled", staticmethod(lambda name: SimpleNamespace(header=header)))
+    monkeypatch.setattr(truth.stages, "train_supernet", lambda _: "trained")
+
+    here = replace(settings, data=replace(settings.data, folder=str(settings.folder / "corpus")))
+    assert weights_hash(truth._supernet(replace(here, run=f"{settings.run}/same"))) == wanted
+    longer = replace(here, run=f"{settings.run}/longer", supernet=replace(settings.supernet, steps=3))
+    assert truth._supernet(longer) == "trained"
+    assert truth._supernet(replace(here, run=f"{settings.run}/seed", seed=1)) == "trained"
+    header = replace(header, data_hash="of other clips")
+    assert truth._supernet(replace(here, run=f"{settings.run}/data")) == "trained"
 
 
 def test_shared_scores_cover_both_lists_and_fine_tuning_starts_from_them(settings, monkeypatch):
