@@ -82,16 +82,17 @@ RECIPES = {
 }
 
 
-def recipes(settings: Settings, only: list[str] | None = None, against: str | None = None) -> None:
+def recipes(settings: Settings, only: list[str] | str | None = None, against: str | None = None) -> None:
     """Train the supernet under each recipe at equal cost, and print one table.
 
     Args:
-        only: names of recipes; all when not given.
+        only: name of a recipe, or `[uniform,fair]`; all when not given.
         against: folder with the tables of a run of `truth`, for the rank correlation; the shipped ones when not given.
 
     Raises:
         UserError: a name or setting is wrong, before anything is trained; or a recipe failed, after all others ended.
     """
+    only = [only] if isinstance(only, str) else only
     unknown = [name for name in only or [] if name not in RECIPES]
     if unknown:
         raise UserError(f"only: no recipe {', '.join(unknown)}; there are {', '.join(RECIPES)}")

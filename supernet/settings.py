@@ -46,6 +46,11 @@ class TrainingSettings:
         for name in ("steps", "batches_per_epoch", "batch_size", "checkpoint_every"):
             if getattr(self, name) < 1:
                 raise UserError(f"{name} {where}: must be at least 1, but is {getattr(self, name)}")
+        for name in ("rate_warmup", "seed"):
+            if getattr(self, name) < 0:
+                raise UserError(f"{name} {where}: must not be negative, but is {getattr(self, name)}")
+        if not self.gradient_norm > 0:
+            raise UserError(f"gradient_norm {where}: must be positive, but is {self.gradient_norm:g}")
         if not 0 <= self.lip_dropout <= 1:
             raise UserError(f"lip_dropout {where}: must lie in [0, 1], but is {self.lip_dropout:g}")
         if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
@@ -90,6 +95,9 @@ class SupernetSettings(TrainingSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("largest_alone", "random_subnets", "distillation", "distillation_from"):
+            if not getattr(self, name) >= 0:
+                raise UserError(f"supernet.{name}: must not be negative, but is {getattr(self, name):g}")
         if self.random_subnets < 1 and self.sampler in ("uniform", "progressive"):
             raise UserError(f"supernet.random_subnets: sampler {self.sampler} needs at least 1")
         if self.sort_channels and not self.largest_alone:

@@ -8,6 +8,7 @@ import pytest
 from pebble import ThreadPool
 
 from controller import recipes as study
+from controller.cli import main
 from controller.config import NetworkSettings, Settings
 from controller.recipes import RECIPES, comparison, of_equal_cost, step_macs, train_one
 from eval.bundled import Tables
@@ -126,3 +127,9 @@ def test_one_recipe_that_fails_is_named_when_all_others_have_ended(settings, mon
 def test_an_unknown_recipe_is_named(settings):
     with pytest.raises(UserError, match="no recipe sandwhich"):
         study.recipes(settings, only=["sandwhich"])
+
+
+@pytest.mark.parametrize(("typed", "meant"), [("fairly", "fairly"), ("[base,fairly,oddly]", "fairly, oddly")])
+def test_recipes_are_named_on_the_command_line_by_one_name_or_a_list(typed, meant, capsys):
+    assert main(["recipes", "--config", "recipes", "--only", typed]) == 2
+    assert f"no recipe {meant};" in capsys.readouterr().err

@@ -195,7 +195,9 @@ def test_the_rate_rises_then_falls_to_a_hundredth():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("steps", 0), ("lip_dropout", 1.5), ("learning_rate", float("nan")), ("batch_size", 0)]
+    ("key", "value"),
+    [("steps", 0), ("lip_dropout", 1.5), ("learning_rate", float("nan")), ("batch_size", 0)]
+    + [("gradient_norm", -1.0), ("gradient_norm", float("nan")), ("rate_warmup", -1), ("seed", -1)],
 )
 def test_settings_out_of_range_are_named(key, value):
     with pytest.raises(UserError, match=key):
@@ -206,6 +208,9 @@ def test_settings_out_of_range_are_named(key, value):
     ("key", "recipe"),
     [
         ("random_subnets", {"sampler": "uniform", "random_subnets": 0}),
+        ("random_subnets", {"random_subnets": -1}),
+        ("largest_alone", {"largest_alone": -5}),
+        ("distillation", {"distillation": -1.0}),
         ("sort_channels", {"sort_channels": True}),
         ("distillation", {"sampler": "fair", "distillation": 1.0}),
     ],
