@@ -49,7 +49,7 @@ def plot_ranking(study: Study, path: Path) -> None:
     right.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     right.xaxis.set_minor_locator(NullLocator())
     right.xaxis.set_major_formatter("{x:g}")
-    figure.supxlabel("colours: bands of equal MACs; bars: lowest and highest seed", fontsize="small")
+    figure.supxlabel("colours: bands of equal MACs; bars: lowest and highest seed, all at one level", fontsize="small")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
     write_atomically(path, lambda temporary: figure.savefig(temporary, dpi=110, format="png"))

@@ -110,7 +110,7 @@ class Study:
         self._check()
         self.width = next(iter(self.tables.values())).header.width
         self.values = {name: _values(table) for name, table in self.tables.items()}
-        self.seeds = [self.values[name] for name in of_seeds(self.tables, truth)]
+        self.seeds = self._seeds_of(truth)
         self.truth = _mean(self.seeds)
 
     def _check(self) -> None:
@@ -279,8 +279,11 @@ class Study:
 
     def _mean_of(self, name: str) -> Values:
         """The mean over the seeds of a stand-alone training; empty where there is none."""
-        seeds = of_seeds(self.tables, name)
-        return _mean([self.values[seed] for seed in seeds]) if seeds else {}
+        return _mean(self._seeds_of(name))
+
+    def _seeds_of(self, name: str) -> list[Values]:
+        """The single trainings of `name`, at one level."""
+        return _levelled([self.values[seed] for seed in of_seeds(self.tables, name)])
 
     def against_truth(self, values: Values) -> Difference | None:
         """`values` minus the truth; None without two subnets in common."""
@@ -311,16 +314,22 @@ def _values(table: QualityTable) -> Values:
 
 
 def _mean(seeds: Sequence[Values]) -> Values:
-    """Mean over those of the seeds that have a subnet.
-
-    A seed's batches lift or lower all its subnets alike, so while it lacks some, these would stand out: each seed is
-    first put at the mean level of all, by the subnets that all have. Of whole tables it is the plain mean.
-    """
+    """Mean over those of the seeds that have a subnet."""
     subnets = dict.fromkeys(subnet for seed in seeds for subnet in seed)
-    everywhere = [subnet for subnet in subnets if all(subnet in seed for seed in seeds)]
-    levels = [fmean(seed[subnet] for subnet in everywhere) if everywhere else 0.0 for seed in seeds]
-    offsets = [fmean(levels) - level for level in levels]
-    return {
-        subnet: fmean(seed[subnet] + offset for seed, offset in zip(seeds, offsets, strict=True) if subnet in seed)
-        for subnet in subnets
-    }
+    return {subnet: fmean(seed[subnet] for seed in seeds if subnet in seed) for subnet in subnets}
+
+
+def _levelled(seeds: Sequence[Values]) -> list[Values]:
+    """The seeds, each moved as a whole to the mean level of all, by the subnets that all have.
+
+    A seed's batches lift or lower all its subnets alike. That orders nothing, but while a seed lacks some subnets, they
+    would stand out in the mean. The mean over seeds that have the same subnets stays what it is.
+    """
+    everywhere = [subnet for subnet in seeds[0] if all(subnet in seed for seed in seeds)] if seeds else []
+    if not everywhere:
+        return list(seeds)
+    levels = [fmean(seed[subnet] for subnet in everywhere) for seed in seeds]
+    return [
+        {subnet: value + fmean(levels) - level for subnet, value in seed.items()}
+        for seed, level in zip(seeds, levels, strict=True)
+    ]

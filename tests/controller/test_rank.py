@@ -251,6 +251,15 @@ def test_a_seed_that_lacks_subnets_does_not_move_those_that_it_has(folder, study
     assert np.ptp(lifts) < 0.3  # seed noise, and not the half of a decibel
 
 
+def test_the_plot_of_an_unfinished_study_has_its_bars(folder, tmp_path, capsys):
+    """Some subnets have the first seed only, some the second, far above it."""
+    raise_all(folder / "standalone_seed1.csv", 1.0, rows=20)
+    table = QualityTable.load(folder / "standalone_seed0.csv")
+    QualityTable(table.header, table.rows[10:]).save(table.path)
+    rank(capsys, "--folder", folder, "--plot", tmp_path / "rank.png")
+    assert (tmp_path / "rank.png").is_file()
+
+
 def test_noise_is_what_was_put_in(study):
     noise = study.noise()
     assert noise.seeds == pytest.approx(0.05, rel=0.25)
