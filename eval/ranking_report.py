@@ -108,7 +108,8 @@ def _ranking(study: Study) -> list[str]:
         f"Seed noise {_db(noise.seeds)} beyond what moves all subnets of a seed alike; spread of the truth "
         f"{_db(noise.in_bands)} inside bands, {_db(noise.overall)} overall (standard deviations; the "
         "spreads are of the mean over the seeds, with the noise that is left in it). "
-        f"Signal in the variance: {_share(noise.signal_in_bands)} inside bands, {_share(noise.signal)} overall.",
+        f"Signal in the variance: {_share(noise.signal_in_bands)} inside bands, {_share(noise.signal)} overall; "
+        "with few seeds a rough estimate.",
     ]
     return blocks + _lines(_left_out(study.missing(*NAMES)))
 

@@ -76,7 +76,9 @@ class Elastic:
 
 
 class Sandwich(Elastic):
-    """The largest, the smallest and `random` others on the same batch (Yu and Huang, 2019)."""
+    """The largest, the smallest and `random` drawn ones on the same batch (Yu and Huang, 2019). All are drawn from, so
+    now and then one of the two comes twice.
+    """
 
     def drawn(self, step: int) -> list[Subnet]:
         return [self.space.largest, self.space.smallest, *self._random(step, list(self.space))]
