@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
@@ -89,7 +90,8 @@ def score_all(
     passes = [subnet for subnet in space if subnet.repeats == DEEPEST]
     with torch.inference_mode():
         features = prepared.features(network)
-        for deepest in tqdm(passes, desc="scoring", unit="pass", mininterval=1):
+        worker = parent_process() is not None  # whose bar would be written across that of its parent
+        for deepest in tqdm(passes, desc="scoring", unit="pass", mininterval=1, disable=worker):
             if deepest in known:
                 continue
             for repeats, values in _exits(network, prepared, features, deepest, AXES["repeats"]).items():

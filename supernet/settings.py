@@ -69,7 +69,7 @@ class SupernetSettings(TrainingSettings):
     """The recipe of the supernet, beside what every training has. `ofa-avse recipes` compares the alternatives.
 
     Args:
-        sampler: which subnets a step visits: `sandwich` (largest, smallest, random ones), `uniform` (random ones),
+        sampler: which subnets a step visits: `uniform` (random ones), `sandwich` (largest, smallest, random ones),
             `fair` (three that use every option of an axis equally often), `progressive` (random ones of a space that
             opens axis by axis: depth, then expansion, then channels).
         largest_alone: first steps, on the largest subnet alone.
@@ -83,7 +83,7 @@ class SupernetSettings(TrainingSettings):
         zero_init: start every residual block as the identity: the gain of its last norm is zero.
     """
 
-    sampler: Literal["sandwich", "uniform", "fair", "progressive"] = "sandwich"
+    sampler: Literal["uniform", "sandwich", "fair", "progressive"] = "uniform"
     largest_alone: int = 0
     random_subnets: int = 1
     shallow_exits: bool = True
@@ -103,4 +103,7 @@ class SupernetSettings(TrainingSettings):
         if self.sort_channels and not self.largest_alone:
             raise UserError("supernet.sort_channels: needs supernet.largest_alone, after which channels are sorted")
         if self.distillation and self.sampler in ("uniform", "fair"):
-            raise UserError(f"supernet.distillation: the largest teaches, and sampler {self.sampler} seldom visits it")
+            raise UserError(
+                f"supernet.distillation: the largest teaches, and sampler {self.sampler} seldom visits it; "
+                "choose supernet.sampler: sandwich"
+            )

@@ -117,7 +117,9 @@ def test_distillation_works_from_its_first_step_on(begins, differs):
     for weight in (0.0, 1.0):
         network = fresh()
         torch.nn.init.normal_(network.separator.mask.weight, generator=torch.Generator().manual_seed(0))
-        settings = SupernetSettings(**asdict(SETTINGS), distillation=weight, distillation_from=begins)
+        settings = SupernetSettings(
+            **asdict(SETTINGS), sampler="sandwich", distillation=weight, distillation_from=begins
+        )
         train(network, Noise(), Sandwich(SearchSpace(WIDTH), warmup=0), settings)
         ends.append(network)
     assert same(*ends) != differs
@@ -128,7 +130,7 @@ def test_every_kind_of_distillation_teaches_something(of):
     plain, taught = fresh(), fresh()
     for network, weight in ((plain, 0.0), (taught, 1.0)):
         torch.nn.init.normal_(network.separator.mask.weight, generator=torch.Generator().manual_seed(0))
-        settings = SupernetSettings(**asdict(SETTINGS), distillation=weight, distillation_of=of)
+        settings = SupernetSettings(**asdict(SETTINGS), sampler="sandwich", distillation=weight, distillation_of=of)
         train(network, Noise(), Sandwich(SearchSpace(WIDTH)), settings)
     assert not same(plain, taught)
 
