@@ -3,7 +3,8 @@
     .venv/bin/python benchmarks/speed.py --width 0.125 --threads 2
 
 - scoring: all 324 subnets with shared prefixes, over one by one; lip features cached on both sides
-- step: a sandwich step (largest, smallest, two random, each with all the exits it has), over a plain step of the largest
+- step: a sandwich step (largest, smallest, two random, each with all the exits it has), over a plain step of the
+  largest
 - slicing: a subnet inside the supernet, over the extracted one
 """
 
