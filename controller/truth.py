@@ -20,6 +20,7 @@ from dataclasses import asdict, replace
 from functools import partial
 from importlib import resources
 from importlib.metadata import version
+from itertools import zip_longest
 from math import isnan
 from pathlib import Path
 from typing import Literal
@@ -68,8 +69,9 @@ def truth(settings: Settings, only: Part = "all") -> None:
 
 
 def truth_subnets(settings: Settings) -> list[Subnet]:
-    """The 48, the corners first."""
-    subnets = sum(truth_bands(SearchSpace(settings.network.width)), [])
+    """The 48: the corners first, then the bands in turns, so that half a table spans all sizes."""
+    turns = zip_longest(*truth_bands(SearchSpace(settings.network.width)))
+    subnets = [subnet for turn in turns for subnet in turn if subnet]
     return list(dict.fromkeys([*corners(settings), *subnets]))
 
 
