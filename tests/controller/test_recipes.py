@@ -28,7 +28,13 @@ WIDTH = 1 / 32
 def settings(tmp_path_factory) -> Settings:
     clips = SyntheticSettings(16, 5, 5, 4, 3, 3, clip_seconds=0.8, workers=1)
     training = SupernetSettings(
-        steps=4, largest_alone=1, batches_per_epoch=2, batch_size=2, clip_seconds=0.4, checkpoint_every=2
+        sampler="sandwich",
+        steps=4,
+        largest_alone=1,
+        batches_per_epoch=2,
+        batch_size=2,
+        clip_seconds=0.4,
+        checkpoint_every=2,
     )
     return Settings(
         run=str(tmp_path_factory.mktemp("run")),
