@@ -79,6 +79,7 @@ RECIPES = {
     "uniform-2": Recipe({"sampler": "uniform", "random_subnets": 2}),
     "uniform-no-warm-up": Recipe({"sampler": "uniform", "largest_alone": 0}),
     "uniform-no-shallow-exits": Recipe({"sampler": "uniform", "shallow_exits": False}),
+    "uniform-plain": Recipe({"sampler": "uniform", "largest_alone": 0, "shallow_exits": False}),
 }
 
 
