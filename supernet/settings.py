@@ -86,7 +86,7 @@ class SupernetSettings(TrainingSettings):
     sampler: Literal["uniform", "sandwich", "fair", "progressive"] = "uniform"
     largest_alone: int = 0
     random_subnets: int = 1
-    shallow_exits: bool = True
+    shallow_exits: bool = False
     distillation: float = 0.0
     distillation_of: Literal["waveform", "mask", "features"] = "waveform"
     distillation_from: int = 0
