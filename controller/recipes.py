@@ -75,7 +75,6 @@ RECIPES = {
     "linear-dilation": Recipe(variant=Variant(dilation="linear")),
     "head-each": Recipe(variant=Variant(mask_heads="each")),
     # Around the best of the above.
-    "uniform-again": Recipe({"sampler": "uniform", "seed": 1}),
     "uniform-2": Recipe({"sampler": "uniform", "random_subnets": 2}),
     "uniform-no-warm-up": Recipe({"sampler": "uniform", "largest_alone": 0}),
     "uniform-no-shallow-exits": Recipe({"sampler": "uniform", "shallow_exits": False}),
