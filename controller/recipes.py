@@ -98,7 +98,10 @@ def recipes(settings: Settings, only: list[str] | str | None = None, against: st
         raise UserError(f"only: no recipe {', '.join(unknown)}; there are {', '.join(RECIPES)}")
     names = list(dict.fromkeys(only or RECIPES))
     for name in names:
-        changed(settings.supernet, RECIPES[name])
+        try:
+            changed(settings.supernet, RECIPES[name])
+        except UserError as error:
+            raise UserError(f"recipe {name}: {error}") from error
     truth = _truth(settings, against)
     with stages.working(settings):
         stages.corpus(settings)

@@ -94,6 +94,12 @@ def test_a_warm_up_that_leaves_no_steps_is_named(settings, no_training):
         study.recipes(warm, only=["uniform"])
 
 
+def test_a_recipe_that_the_configured_sampler_rules_out_is_named(settings, no_training):
+    uniform = replace(settings, supernet=replace(settings.supernet, sampler="uniform"))
+    with pytest.raises(UserError, match="recipe distil-mask: supernet.distillation: .* choose supernet.sampler"):
+        study.recipes(uniform, only=["base", "distil-mask"])
+
+
 def test_scores_are_compared_with_the_truth_of_their_width(settings, truth_tables):
     wide = replace(settings, network=NetworkSettings(width=1 / 8), run=f"{settings.run}/wide")
     folder = wide.folder / "recipes" / "base"
