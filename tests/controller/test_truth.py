@@ -85,6 +85,8 @@ def test_the_subnets_looked_at_closely_are_eight_of_the_truth(settings, monkeypa
     assert len(set(closely)) == 8
     assert truth.truth_subnets(narrow)[:8] == closely
     assert len(set(truth.truth_subnets(narrow))) == len(truth.truth_subnets(narrow)) == 48
+    bands = truth.truth_bands(SearchSpace(1 / 8))
+    assert all(len(set(band) & set(truth.truth_subnets(narrow)[:24])) >= 3 for band in bands)  # half a table, all sizes
 
 
 def test_shipped_rows_of_the_same_making_are_taken_over(settings, monkeypatch):
