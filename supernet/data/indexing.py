@@ -18,7 +18,7 @@ import av
 import soundfile
 
 from supernet.data.manifest import write_lines
-from supernet.data.media import AUDIO_SUFFIXES
+from supernet.data.media import AUDIO_SUFFIXES, first_track
 from supernet.data.pooled import outcomes
 from supernet.data.readers import Recording
 from supernet.errors import UserError
@@ -197,20 +197,12 @@ def _check_riff(path: Path) -> None:
 def _probe_container(path: Path, sound: bool, pictures: bool) -> Tracks:
     try:
         with av.open(str(path)) as container:
-            for wanted, streams, name, give in (
-                (sound, container.streams.audio, "audio", "sound"),
-                (pictures, container.streams.video, "video", "pictures"),
-            ):
-                if wanted and not streams:
-                    raise UserError(f"{path}: has no {name} track; give a file with {give}")
-                if wanted and streams[0].codec_context is None:
-                    raise UserError(f"{path}: its {name} track is of no known format; replace the file")
             tracks = Tracks()
             if sound:
-                stream = container.streams.audio[0]
+                stream = first_track(container, "audio", path)
                 tracks = replace(tracks, seconds=_seconds(stream), rate=stream.rate or 0, channels=stream.channels)
             if pictures:
-                stream = container.streams.video[0]
+                stream = first_track(container, "video", path)
                 tracks = replace(
                     tracks,
                     picture_seconds=_seconds(stream),

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Literal
 
 import av
 import numpy as np
@@ -56,9 +57,7 @@ def read_frames(path: Path | str) -> Iterator[np.ndarray]:
     path = Path(path)
     _require(path)
     with opened(path) as container:
-        if not container.streams.video:
-            raise UserError(f"{path}: has no video track; give a file with pictures")
-        stream = container.streams.video[0]
+        stream = first_track(container, "video", path)
         shown, index, end = None, 0, None
         origin = _start(container.streams.audio[0]) if container.streams.audio else None
         grey = VideoReformatter()
@@ -116,10 +115,20 @@ def _read_sound_file(path: Path) -> tuple[np.ndarray, int]:
 def _read_track(path: Path) -> tuple[np.ndarray, int]:
     """The first audio track of a container, float32 (samples,), and its sample rate."""
     with opened(path) as container:
-        if not container.streams.audio:
-            raise UserError(f"{path}: has no audio track; give a file with sound")
-        blocks = [np.zeros(0, np.float32), *track_blocks(container, path)]
-        return np.concatenate(blocks), container.streams.audio[0].rate
+        rate = first_track(container, "audio", path).rate
+        return np.concatenate([np.zeros(0, np.float32), *track_blocks(container, path)]), rate
+
+
+def first_track(
+    container: av.container.InputContainer, kind: Literal["audio", "video"], path: Path
+) -> av.AudioStream | av.VideoStream:
+    """Raises UserError naming `path` when there is none, or it is of no known format, as in a file cut short."""
+    streams = getattr(container.streams, kind)
+    if not streams:
+        raise UserError(f"{path}: has no {kind} track; give a file with {'sound' if kind == 'audio' else 'pictures'}")
+    if streams[0].codec_context is None:
+        raise UserError(f"{path}: its {kind} track is of no known format; replace the file")
+    return streams[0]
 
 
 def track_blocks(container: av.container.InputContainer, path: Path) -> Iterator[np.ndarray]:

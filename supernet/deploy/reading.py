@@ -17,7 +17,7 @@ from av.stream import Disposition
 from tqdm import tqdm
 
 from supernet.data.lips import REGION, NoTalkerError, Rule, iterate_lip_regions
-from supernet.data.media import AUDIO_SUFFIXES, opened, track_blocks
+from supernet.data.media import AUDIO_SUFFIXES, first_track, opened, track_blocks
 from supernet.errors import UserError
 from supernet.lip_shape import PIXELS
 from supernet.timing import SAMPLE_RATE
@@ -42,7 +42,7 @@ def probe(path: Path) -> Media:
     with opened(path) as container:
         if not container.streams.audio:
             raise UserError(f"{path}: has no sound to enhance; give a file with an audio track")
-        sound = container.streams.audio[0]
+        sound = first_track(container, "audio", path)
         pictures = [v for v in container.streams.video if not v.disposition & Disposition.attached_pic]
         seconds = container.duration / av.time_base if container.duration else None
         return Media(seconds, sound.channels, sound.rate, bool(pictures))

@@ -195,7 +195,7 @@ def test_a_film_taken_on_its_side_stands_upright(tmp_path, write_video):
 def test_a_picture_without_a_time_is_refused(tmp_path, write_video, monkeypatch):
     """As damaged .avi files have them."""
     path = write_video(tmp_path / "a.mkv")
-    streams = SimpleNamespace(video=[None], audio=[])
+    streams = SimpleNamespace(video=[SimpleNamespace(codec_context=True)], audio=[])
     broken = SimpleNamespace(streams=streams, decode=lambda stream: [SimpleNamespace(pts=None)])
     monkeypatch.setattr(media, "opened", lambda path: nullcontext(broken))
     with pytest.raises(UserError, match="a.mkv: one of its pictures has no time stamp"):

@@ -244,6 +244,15 @@ def test_bad_input_is_one_clear_error_and_leaves_nothing(tmp_path: Path, network
     assert sorted(tmp_path.iterdir()) == before
 
 
+@pytest.mark.parametrize(("codec", "track"), [(b"A_PCM", "audio"), (b"V_FFV1", "video")])
+def test_a_track_of_an_unknown_format_is_named(network, tmp_path, codec, track):
+    path = write_video(tmp_path / "a.mkv", samples=np.zeros(2 * RATE, np.float32))
+    path.write_bytes(path.read_bytes().replace(codec, codec[:2] + b"X" * len(codec[2:])))
+    with pytest.raises(UserError, match=f"a.mkv: its {track} track is of no known format"):
+        enhance(network, path, tmp_path / "out.wav")
+    assert not (tmp_path / "out.wav").exists()
+
+
 def test_sources_are_never_overwritten(tmp_path: Path, network: Recorder) -> None:
     source = write_wav(tmp_path / "a.wav", sound(1))
     before = source.read_bytes()
