@@ -93,11 +93,11 @@ def extract(
 
     Args:
         output: file to write.
-        subnet: its name; the winner of the run's search when not given.
+        subnet: its name, or `largest`, `smallest`, `winner` (the paper's); that of the run's search when not given.
         model: network to cut from; the run's supernet when not given.
         precision: of the weights in the file; bf16 halves it, for a whole `model` too, named as its own subnet.
     """
-    chosen = Subnet.parse(subnet) if subnet else found(settings)
+    chosen = stages.named(subnet) if subnet else found(settings)
     path = Path(model) if model else stages.supernet_path(settings)
     network, notes = load(path), read_notes(path)
     origin = f"inherited from {network.subnet}" if chosen != network.subnet else "as they were"
