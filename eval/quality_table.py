@@ -259,6 +259,8 @@ def _read_rows(reader: csv.DictReader, path: Path) -> list[QualityRow]:
 
 
 def _read_row(cells: dict[str, str]) -> QualityRow:
+    if None in cells or None in cells.values():  # how csv says that a line has more cells than columns, or fewer
+        raise ValueError("cells are missing" if None in cells.values() else "too many cells")
     curve = tuple(map(float, cells.pop("curve").split()))
     numbers = {name: math.nan if text == "" else float(text) for name, text in cells.items() if name != "subnet"}
     by_condition = {name.removeprefix(_PREFIX): numbers.pop(name) for name in list(numbers) if name not in _COLUMNS}

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from multiprocessing import parent_process
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ from supernet.checkpoint import identity_hash, weights_hash
 from supernet.data.mixtures import Batch, FixedMixtures
 from supernet.losses import si_snr
 from supernet.model import AVConvTasNet
+from supernet.processes import in_worker
 from supernet.space import AXES, SearchSpace, Subnet
 
 METRIC_VERSION = 1  # raise when a score of the same network on the same list would change
@@ -90,8 +90,7 @@ def score_all(
     passes = [subnet for subnet in space if subnet.repeats == DEEPEST]
     with torch.inference_mode():
         features = prepared.features(network)
-        worker = parent_process() is not None  # whose bar would be written across that of its parent
-        for deepest in tqdm(passes, desc="scoring", unit="pass", mininterval=1, disable=worker):
+        for deepest in tqdm(passes, desc="scoring", unit="pass", mininterval=1, disable=in_worker()):
             if deepest in known:
                 continue
             for repeats, values in _exits(network, prepared, features, deepest, AXES["repeats"]).items():

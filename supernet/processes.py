@@ -1,4 +1,4 @@
-"""Worker processes that end with their parent: what every pool of them begins with."""
+"""Worker processes: whether this is one, and how it ends with its parent, which every pool of them begins with."""
 
 from __future__ import annotations
 
@@ -6,6 +6,11 @@ import os
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from threading import Thread
+
+
+def in_worker() -> bool:
+    """Whether this is a worker process, whose progress bars would be written across those of its parent."""
+    return parent_process() is not None
 
 
 def end_with_parent() -> None:

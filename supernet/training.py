@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
-from multiprocessing import parent_process
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -27,6 +26,7 @@ from supernet.data.mixtures import Batch
 from supernet.errors import UserError
 from supernet.losses import disagreement, level_error, si_snr
 from supernet.model import AVConvTasNet, Pass
+from supernet.processes import in_worker
 from supernet.ranks import agree, average_gradients
 from supernet.ranks import fabric as connect
 from supernet.sampling import Sampler, Visit
@@ -104,7 +104,7 @@ def train(
         unit="step",
         mininterval=1,
         leave=folder is not None,
-        disable=not first or parent_process() is not None,  # a worker's bar would be written across that of its parent
+        disable=not first or in_worker(),
     )
     smoothed = None
     recipe = settings if isinstance(settings, SupernetSettings) else None  # a plain training has none

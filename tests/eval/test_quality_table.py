@@ -202,6 +202,7 @@ def edit(old: str, new: str):
     "damage, message",
     [
         (lambda text: text[: len(text) // 2], "damaged"),
+        (lambda text: text[: text.rindex(",") - 20], "damaged in row .*cells are missing"),
         (lambda text: "\n".join(text.splitlines()[:-5]), "319 rows where its header says 324"),
         (lambda text: "", "damaged header"),
         (edit("# fidelity", "# fid"), "damaged header"),
@@ -217,7 +218,7 @@ def edit(old: str, new: str):
         (lambda text: text.replace(",0.1,", ",,"), "has no finite si_snri_se"),
         (lambda text: text.replace("-V256", "-V128"), "comes twice"),
         (edit(",0.1,", ",zero,"), "damaged in row 1"),
-        (edit(",0.1,", ",0.1,7,7,"), "damaged in row 1"),
+        (edit(",0.1,", ",0.1,7,7,"), "damaged in row 1 .*too many cells"),
         (edit(",0,,", ",0,7.5 nan,"), "has a curve that is not finite"),
     ],
 )
