@@ -41,6 +41,7 @@ from eval.scoring import Prepared
 from eval.tabulate import shared_table
 from eval.truth import truth_bands
 from supernet.checkpoint import load, read_notes
+from supernet.data.corpora import TRAINING_ONLY
 from supernet.data.mixtures import FixedMixtures
 from supernet.errors import UserError
 from supernet.files import write_atomically
@@ -122,11 +123,18 @@ def _supernet(settings: Settings) -> AVConvTasNet:
     one's own differs from it in the last bits, as fresh weights do from one kind of CPU to another.
     """
     weights, shipped = settings.folder / "supernet" / WEIGHTS, Path(str(resources.files(TABLES) / SUPERNET))
-    if shipped.is_file() and not weights.parent.is_dir() and _same_training(settings, shipped):
-        write_atomically(weights, lambda temporary: shutil.copyfile(shipped, temporary))
-    if shipped.is_file() and weights.is_file() and weights.read_bytes() == shipped.read_bytes():
-        return load(weights).to(device())
+    if shipped.is_file() and _same_training(settings, shipped):
+        if not weights.parent.is_dir():
+            write_atomically(weights, lambda temporary: shutil.copyfile(shipped, temporary))
+        if weights.is_file() and weights.read_bytes() == shipped.read_bytes():
+            return load(weights).to(device())
     return stages.train_supernet(settings)
+
+
+def _trains_as_shipped(settings: Settings) -> bool:
+    """Whether training mixtures are drawn as they were for what ships: what a table's data hash, of the corpus and its
+    lists, does not say."""
+    return set(settings.data.changed(TRAINING_ONLY)) <= {"loaders"}
 
 
 def _same_training(settings: Settings, shipped: Path) -> bool:
@@ -136,6 +144,7 @@ def _same_training(settings: Settings, shipped: Path) -> bool:
         (network.width, network.causal, network.norm) == (wanted.width, wanted.causal, wanted.norm)
         and read_notes(shipped).get("training") == asdict(settings.supernet)
         and settings.seed == header.seed
+        and _trains_as_shipped(settings)
         and header.data_hash == FixedMixtures(stages.corpus(settings), "val").data_hash
     )
 
@@ -150,8 +159,8 @@ def _network(settings: Settings, seed: int, subnet: Subnet):
 
 
 def _fine_tuned(settings: Settings, training: TrainingSettings, name: str) -> FineTuning:
-    supernet = stages.open_supernet(settings)
-    return FineTuning(supernet, stages.training_mixtures(settings, training), _list(settings, name), training)
+    mixtures = stages.training_mixtures(settings, training)
+    return FineTuning(_supernet(settings), mixtures, _list(settings, name), training)
 
 
 def _list(settings: Settings, name: str) -> Prepared:
@@ -167,7 +176,8 @@ def _evaluate(
     """
     path = settings.folder / FOLDER / f"{table}.csv"
     header = _header(settings, evaluator, list_name)
-    rows = {row.subnet: row for row in _shipped(table, header) if row.subnet in subnets}
+    shipped = _shipped(table, header) if _trains_as_shipped(settings) else ()
+    rows = {row.subnet: row for row in shipped if row.subnet in subnets}
     missing = [subnet for subnet in subnets if subnet not in rows]
     with (
         Ledger(settings.folder / FOLDER / "ledger.sqlite") as ledger,

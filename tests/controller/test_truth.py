@@ -23,6 +23,11 @@ from supernet.training import Diverged
 SUBNETS = [PAPER_WINNER, SearchSpace.smallest]
 
 
+class Few(SearchSpace):
+    def __iter__(self):
+        return iter(SUBNETS)
+
+
 @pytest.fixture
 def settings(tmp_path, monkeypatch) -> Settings:
     monkeypatch.setattr(truth, "truth_subnets", lambda _: SUBNETS)
@@ -109,6 +114,11 @@ def test_shipped_rows_of_the_same_making_are_taken_over(settings, monkeypatch):
     truth.truth(longer, "standalone")
     assert trained == SUBNETS * 2  # another training: nothing may be taken over
 
+    trained.clear()
+    degraded = replace(settings.data, folder=f"{settings.run}/elsewhere/corpus", lip_degradation=0.5)
+    truth.truth(replace(settings, run=f"{settings.run}/degraded", data=degraded), "standalone")
+    assert trained == SUBNETS * 2  # on other mixtures of the same corpus and lists
+
 
 def test_the_shipped_supernet_is_taken_only_where_it_is_of_the_same_training(settings, monkeypatch):
     wanted = weights_hash(truth._supernet(settings))
@@ -126,8 +136,19 @@ def test_the_shipped_supernet_is_taken_only_where_it_is_of_the_same_training(set
     longer = replace(here, run=f"{settings.run}/longer", supernet=replace(settings.supernet, steps=3))
     assert truth._supernet(longer) == "trained"
     assert truth._supernet(replace(here, run=f"{settings.run}/seed", seed=1)) == "trained"
+    degraded = replace(here, data=replace(here.data, lip_degradation=0.5))
+    assert truth._supernet(replace(degraded, run=f"{settings.run}/mixtures")) == "trained"
+    assert truth._supernet(replace(longer, run=f"{settings.run}/same")) == "trained"  # where the shipped one lies
     header = replace(header, data_hash="of other clips")
     assert truth._supernet(replace(here, run=f"{settings.run}/data")) == "trained"
+
+
+def test_fine_tuning_alone_begins_with_the_supernet(settings, monkeypatch):
+    monkeypatch.setattr(truth, "SearchSpace", Few)
+    truth.truth(settings, "finetuned")
+    weights = weights_hash(truth.stages.open_supernet(settings))
+    table = QualityTable.load(settings.folder / "truth" / "finetuned_seed0.csv")
+    assert (len(table), table.header.weights_hash) == (2, weights)
 
 
 def test_shared_scores_cover_both_lists_and_fine_tuning_starts_from_them(settings, monkeypatch):
@@ -136,7 +157,7 @@ def test_shared_scores_cover_both_lists_and_fine_tuning_starts_from_them(setting
     assert len(val) == len(test) == 324
     assert (val.header.list, test.header.list) == ("val", "test")
     assert val.header.data_hash != test.header.data_hash
-    monkeypatch.setattr(truth, "SearchSpace", lambda width: SUBNETS)
+    monkeypatch.setattr(truth, "SearchSpace", Few)
     truth.truth(replace(settings, finetune=replace(settings.finetune, steps=4, batches_per_epoch=2)), "finetuned")
     tables = [QualityTable.load(settings.folder / "truth" / f"finetuned_seed{seed}.csv") for seed in (0, 1)]
     assert [table.header.weights_hash for table in tables] == [val.header.weights_hash] * 2
