@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from eval.quality_table import QualityRow, QualityTable
+from eval.quality_table import AGAIN, QualityRow, QualityTable
 from supernet.errors import UserError
 
 TABLES = "eval.tables"
@@ -84,10 +84,14 @@ def mean_over_seeds(tables: list[QualityTable]) -> QualityTable:
     """The subnets that every table has, with the mean of their qualities. Standard errors stay those over clips.
 
     Raises:
-        UserError: the tables differ in more than their seed, or have no subnet in common.
+        UserError: the tables differ in more than their seed, also in epochs or conditions, or have no subnet in common.
     """
     check_seeds(tables)
     first = tables[0]
+    for table in tables:
+        for row in table.rows:
+            if _measured(row) != _measured(first.rows[0]):
+                raise UserError(f"{table.path}: {row.subnet} has other epochs or conditions than {first.path}; {AGAIN}")
     everywhere = set.intersection(*({row.subnet for row in table.rows} for table in tables))
     rows = [_mean([table[row.subnet] for table in tables]) for row in first.rows if row.subnet in everywhere]
     return QualityTable(replace(first.header, seeds=len(tables)), rows, first.path)
@@ -112,6 +116,10 @@ def check_alike(first: QualityTable, other: QualityTable, keys: Iterable[str]) -
 
 def _without_seed(value: Any) -> Any:
     return {key: entry for key, entry in value.items() if key != "seed"} if isinstance(value, dict) else value
+
+
+def _measured(row: QualityRow) -> tuple[int, list[str]]:
+    return len(row.curve), sorted(row.by_condition)
 
 
 def _mean(rows: list[QualityRow]) -> QualityRow:

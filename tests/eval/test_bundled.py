@@ -68,6 +68,15 @@ def test_trainings_of_two_kinds_have_no_mean(folder, change):
         in_folder(folder, "standalone")
 
 
+@pytest.mark.parametrize("change", [{"curve": (1.0,)}, {"by_condition": {"rain": 1.0}}], ids=["curve", "conditions"])
+def test_rows_that_hold_other_figures_have_no_mean(folder, change):
+    path = folder / "standalone_seed1.csv"
+    table = QualityTable.load(path)
+    QualityTable(table.header, [*table.rows[:-1], replace(table.rows[-1], **change)]).save(path)
+    with pytest.raises(UserError, match="standalone_seed1.csv: E.* has other epochs or conditions than .*seed0.csv"):
+        in_folder(folder, "standalone")
+
+
 def test_seeds_come_in_their_order():
     names = ["a_seed10", "a_seed2", "ab_seed1", "a_longer", "a_seed2_old"]
     assert bundled.of_seeds(names, "a") == ["a_seed2", "a_seed10"]
