@@ -149,6 +149,7 @@ def evaluate(
         raise UserError(f"lips: must be some of {', '.join(LIPS)}, each once; not {', '.join(seen) or 'empty'}")
     with stages.working(settings):
         path = Path(model) if model else settings.folder / stages.WINNER
+        read_notes(path)  # a wrong file is named before a corpus is made
         fixed = FixedMixtures(Corpus.open(corpus) if corpus else stages.corpus(settings), list)
         print(stages.evaluate(fixed, path, list, perceptual, seen).text())
         print()

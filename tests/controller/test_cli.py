@@ -107,6 +107,7 @@ def test_shipped_configurations_are_found_by_name():
 def test_a_stage_before_its_turn_says_what_is_missing(command, tmp_path, capsys):
     options = ["--output", tmp_path / "x.safetensors"] if command == "extract" else []
     assert str(tmp_path) in refused(capsys, command, "--run", tmp_path / "run", *options)
+    assert not (tmp_path / "run" / "corpus").exists()  # and says it at once
 
 
 def test_a_subnet_outside_the_space_is_named(tmp_path, capsys):
