@@ -75,11 +75,6 @@ def bundled(name: str, seed: int | None = None) -> QualityTable:
     return Tables.shipped().open(name, seed)
 
 
-def in_folder(folder: Path, name: str, seed: int | None = None) -> QualityTable:
-    """The same from the folder in which a run of `truth` writes."""
-    return Tables.of(folder).open(name, seed)
-
-
 def mean_over_seeds(tables: list[QualityTable]) -> QualityTable:
     """The subnets that every table has, with the mean of their qualities. Standard errors stay those over clips.
 

@@ -1,4 +1,5 @@
-"""Which machine a measured cost belongs to: called by `eval.measure`, and by `eval.quality_table` without torch."""
+"""Which machine a measured cost belongs to: called by `eval.measure` and `eval.tabulate`, and by `eval.query` without
+torch."""
 
 from __future__ import annotations
 

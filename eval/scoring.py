@@ -55,7 +55,7 @@ def standard_error(values: np.ndarray) -> float:
 
 
 class Prepared:
-    """A fixed list as tensors, mixed once; with the lip features of one network when `of` has been called."""
+    """A fixed list as tensors, mixed once."""
 
     def __init__(self, fixed: FixedMixtures, device: torch.device | str = "cpu") -> None:
         self.fixed = fixed

@@ -7,10 +7,14 @@ from pathlib import Path
 import pytest
 
 from eval import bundled
-from eval.bundled import Tables, in_folder
+from eval.bundled import Tables
 from eval.quality_table import QualityTable
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER
+
+
+def in_folder(folder: Path, name: str, seed: int | None = None) -> QualityTable:
+    return Tables.of(folder).open(name, seed)
 
 
 @pytest.fixture
