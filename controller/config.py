@@ -44,7 +44,7 @@ class Settings:
 
     Args:
         run: folder of everything that the run writes; a command started again there goes on where it stopped.
-        seed: of initial weights.
+        seed: of the supernet's initial weights.
         threads: CPU threads; 0 uses all cores.
         minutes: what each stage takes on two cores, for the time left that quickstart shows.
         data: the corpus.

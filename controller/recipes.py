@@ -1,7 +1,9 @@
 """Which way of training the supernet is best? Every recipe at equal cost, one table: the `recipes` command.
 
-The cost is multiply-accumulates of the forward passes: a recipe whose steps visit more subnets gets fewer steps. Each
-recipe changes one thing of the configured one, so what is compared is its worth at this width, corpus and cost.
+The cost is multiply-accumulates of the forward passes: a recipe whose steps visit more subnets gets fewer steps. The
+lip trunk is counted with every subnet visited, though a step runs it once, which favours those of few visits a little
+(at width 1/8 by 6 % of the steps). Each recipe changes one thing of the configured one, so what is compared is its
+worth at this width, corpus and cost.
 
     recipes/<name>/weights.safetensors, scores.csv
 """
@@ -57,7 +59,7 @@ class Recipe:
 LATE = 0.5  # of the steps are over when distillation begins
 RECIPES = {
     "base": Recipe(),
-    "base-again": Recipe({"seed": 1}),  # what is noise
+    "base-again": Recipe({"seed": 1}),  # what is noise: other batches and subnets, the same initial weights
     "uniform": Recipe({"sampler": "uniform"}),
     "fair": Recipe({"sampler": "fair"}),
     "progressive": Recipe({"sampler": "progressive"}),
@@ -168,7 +170,7 @@ def _all_visits(settings: Settings, training: SupernetSettings) -> list[list[Vis
 
 
 def step_macs(visits: list[Visit], width: float) -> float:
-    """Multiply-accumulates of a step's forward passes, for one second of audio a clip."""
+    """Multiply-accumulates of a step's forward passes, for one second of audio a clip, each with its own lip trunk."""
     return sum(
         macs(visit.subnet, width) + sum(exit_macs(visit.subnet, width) for _ in visit.exits[:-1]) for visit in visits
     )

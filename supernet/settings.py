@@ -26,7 +26,7 @@ class TrainingSettings:
         lip_dropout: share of clips trained without lips, so that a missing video is a trained case.
         checkpoint_every: steps between checkpoints.
         precision: `32-true`, or `bf16-mixed` where there is a GPU; `auto` chooses by the device.
-        seed: of initial weights, mixtures and sampled subnets.
+        seed: of mixtures and sampled subnets, and of a network's initial weights when it is retrained.
     """
 
     steps: int = 1000
