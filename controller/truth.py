@@ -48,7 +48,7 @@ from supernet.files import write_atomically
 from supernet.model import AVConvTasNet
 from supernet.settings import TrainingSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
-from supernet.training import WEIGHTS, device
+from supernet.training import CHECKPOINT, WEIGHTS, device
 
 Part = Literal["all", "standalone", "shared", "finetuned", "longer"]
 FOLDER = "truth"
@@ -124,7 +124,7 @@ def _supernet(settings: Settings) -> AVConvTasNet:
     """
     weights, shipped = settings.folder / "supernet" / WEIGHTS, Path(str(resources.files(TABLES) / SUPERNET))
     if shipped.is_file() and _same_training(settings, shipped):
-        if not weights.parent.is_dir():
+        if not (weights.is_file() or weights.with_name(CHECKPOINT).is_file()):
             write_atomically(weights, lambda temporary: shutil.copyfile(shipped, temporary))
         if weights.is_file() and weights.read_bytes() == shipped.read_bytes():
             return load(weights).to(device())

@@ -132,6 +132,7 @@ def test_the_shipped_supernet_is_taken_only_where_it_is_of_the_same_training(set
     monkeypatch.setattr(truth.stages, "train_supernet", lambda _: "trained")
 
     here = replace(settings, data=replace(settings.data, folder=str(settings.folder / "corpus")))
+    (settings.folder / "same" / "supernet").mkdir(parents=True)  # killed before the copy was there
     assert weights_hash(truth._supernet(replace(here, run=f"{settings.run}/same"))) == wanted
     longer = replace(here, run=f"{settings.run}/longer", supernet=replace(settings.supernet, steps=3))
     assert truth._supernet(longer) == "trained"
