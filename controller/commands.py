@@ -164,6 +164,8 @@ def profile(settings: Settings, model: str | None = None, subnet: str | None = N
         subnet: or the name of a subnet, measured with fresh weights at network.width.
         seconds: length of the clip.
     """
+    if seconds <= 0:
+        raise UserError(f"seconds: must be above 0, but is {seconds:g}")
     network = load(model) if model else stages.network(settings, stages.named(subnet or "winner"), settings.seed)
     measured = measure(network, seconds, settings.scoring.threads)
     print(f"{network.subnet} at width {network.width:g}: {channels(network.subnet, network.width)}")

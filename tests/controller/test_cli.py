@@ -169,6 +169,11 @@ def test_profile_reports_costs_of_this_machine(capsys):
     assert all(word in out for word in ("parameters", "MACs", "RTF", "memory"))
 
 
+@pytest.mark.parametrize("seconds", ["0", "-1"])
+def test_profile_measures_no_clip_without_length(seconds, capsys):
+    assert "seconds: must be above 0" in refused(capsys, "profile", "--network.width", "0.03125", "--seconds", seconds)
+
+
 def test_two_processes_do_not_share_a_run(tmp_path, capsys):
     from controller import stages
     from controller.config import Settings
