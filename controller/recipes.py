@@ -119,8 +119,8 @@ def recipes(settings: Settings, only: list[str] | str | None = None, against: st
                     failures[futures[future]] = error
                 progress.update()
         if failures:
-            name, error = next(iter(failures.items()))
-            raise UserError(f"recipe {name}: {error}; all others have ended, `--only` compares them") from error
+            said = "; ".join(f"recipe {name}: {error}" for name, error in failures.items())
+            raise UserError(f"{said}; all others have ended, `--only` compares them")
         print(comparison(settings, names, truth))
 
 

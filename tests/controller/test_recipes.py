@@ -115,12 +115,12 @@ def test_scores_are_compared_with_the_truth_of_their_width(settings, truth_table
         comparison(wide, ["base"], truth)
 
 
-def test_one_recipe_that_fails_is_named_when_all_others_have_ended(settings, monkeypatch):
+def test_recipes_that_fail_are_named_when_all_others_have_ended(settings, monkeypatch):
     """In threads, so that the test can take the place of training."""
     trained = []
 
     def train_or_fail(settings, name, threads):
-        if name == "uniform":
+        if name in ("uniform", "fair"):
             raise UserError("learning_rate: training diverged")
         trained.append(name)
 
@@ -131,9 +131,10 @@ def test_one_recipe_that_fails_is_named_when_all_others_have_ended(settings, mon
 
     monkeypatch.setattr(study, "worker_pool", threads)
     monkeypatch.setattr(study, "train_one", train_or_fail)
-    with pytest.raises(UserError, match="recipe uniform: learning_rate: training diverged; all others have ended"):
-        study.recipes(settings, only=["uniform", "base", "fair", "base"])
-    assert trained == ["base", "fair"]
+    said = "recipe uniform: .* training diverged; recipe fair: .* training diverged; all others have ended"
+    with pytest.raises(UserError, match=said):
+        study.recipes(settings, only=["uniform", "base", "fair", "progressive", "base"])
+    assert trained == ["base", "progressive"]
 
 
 def test_an_unknown_recipe_is_named(settings):
