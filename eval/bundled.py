@@ -89,7 +89,8 @@ def mean_over_seeds(tables: list[QualityTable]) -> QualityTable:
                 raise UserError(f"{table.path}: {row.subnet} has other epochs or conditions than {first.path}; {AGAIN}")
     everywhere = set.intersection(*({row.subnet for row in table.rows} for table in tables))
     rows = [_mean([table[row.subnet] for table in tables]) for row in first.rows if row.subnet in everywhere]
-    return QualityTable(replace(first.header, seeds=len(tables)), rows, first.path)
+    name = f"{first.path.name.split('_seed')[0]}_seed*.csv" if len(tables) > 1 else first.path.name
+    return QualityTable(replace(first.header, seeds=len(tables)), rows, first.path.with_name(name))
 
 
 def check_seeds(tables: Sequence[QualityTable]) -> None:

@@ -47,6 +47,7 @@ def test_without_a_seed_it_is_the_mean_over_the_seeds(truth_tables):
     mean = in_folder(truth_tables, "standalone")
     seeds = [in_folder(truth_tables, "standalone", seed) for seed in (0, 1)]
     assert mean.header.seeds == 2
+    assert "standalone_seed*.csv" in repr(mean)
     assert seeds[0].header.seeds == 1
     assert mean[PAPER_WINNER].si_snri == pytest.approx(sum(table[PAPER_WINNER].si_snri for table in seeds) / 2)
     assert mean[PAPER_WINNER].by_condition["babble"] == pytest.approx(mean[PAPER_WINNER].si_snri)
