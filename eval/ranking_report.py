@@ -111,6 +111,11 @@ def _ranking(study: Study) -> list[str]:
         f"Signal in the variance: {_share(noise.signal_in_bands)} inside bands, {_share(noise.signal)} overall; "
         "with few seeds a rough estimate.",
     ]
+    if 2 * sum(bands) < len(study.truth):
+        blocks.append(
+            f"Most of the {len(study.truth)} subnets are in bands of fewer than {LEAST}, where draws hardly vary: "
+            "these intervals are too narrow."
+        )
     return blocks + _lines(_left_out(study.missing(*NAMES)))
 
 

@@ -126,6 +126,15 @@ def test_a_study_that_is_still_running_is_reported(folder, capsys):
     assert "Left out: 'fine-tuned' does not have all 324 yet" in report
 
 
+def test_intervals_of_a_few_subnets_a_band_are_called_too_narrow(folder, study, capsys):
+    assert "too narrow" not in rank(capsys, "--folder", folder)
+    few = {subnet for band in study.bands() for subnet in band[:2]}
+    for seed in (0, 1):
+        table = QualityTable.load(folder / f"standalone_seed{seed}.csv")
+        QualityTable(table.header, [row for row in table.rows if row.subnet in few]).save(table.path)
+    assert f"Most of the {len(few)} subnets are in bands of fewer than 4" in rank(capsys, "--folder", folder)
+
+
 def test_scores_on_the_clips_of_the_truth_are_called_so(folder, capsys):
     shutil.copy(folder / "shared_test.csv", folder / "shared_val.csv")
     assert "the SAME clips" in rank(capsys, "--folder", folder)
