@@ -21,9 +21,12 @@ from supernet.timing import SAMPLE_RATE
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
-    """Save tensors with a JSON header, atomically."""
+    """Save tensors with a JSON header, atomically. Raises UserError where they cannot be written, as on a full disk."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    write_atomically(path, lambda temporary: save_file(contiguous, temporary, {"header": json.dumps(header)}))
+    try:
+        write_atomically(path, lambda temporary: save_file(contiguous, temporary, {"header": json.dumps(header)}))
+    except SafetensorError as error:
+        raise UserError(f"{path}: cannot be written ({error}); choose another path or make room") from error
 
 
 def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -13,16 +13,21 @@ from supernet.errors import UserError
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
-    """Call `write` on a temporary file beside `path`, then rename it into place; a failed write leaves nothing."""
+    """Call `write` on a temporary file beside `path`, then rename it into place; a failed write leaves nothing.
+
+    An OSError names the file, also where the system leaves that out, as on a full disk.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.partial"
     try:
         temporary.touch()  # the system's own error for a place that cannot be written, whatever library writes
         write(temporary)
         os.replace(temporary, path)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)
         raise
 
 

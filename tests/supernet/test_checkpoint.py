@@ -1,5 +1,6 @@
 import pytest
 import torch
+from safetensors import SafetensorError
 
 from supernet import AVConvTasNet, SearchSpace, load, save
 from supernet.checkpoint import identity_hash, read_notes, weights_hash, write_atomically, write_tensors
@@ -65,6 +66,23 @@ def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     with pytest.raises(ZeroDivisionError):
         write_atomically(path, lambda temporary: temporary.write_text("half") and 1 / 0)
     assert path.read_text() == "old"
+
+
+def test_a_full_disk_is_named_with_the_file(tmp_path, monkeypatch):
+    def full(*_):
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    monkeypatch.setattr("supernet.checkpoint.save_file", full)
+    with pytest.raises(UserError, match="weights.safetensors: cannot be written .*No space left.* make room"):
+        write_tensors(tmp_path / "weights.safetensors", {"x": torch.zeros(1)}, {})
+
+    def write(temporary):
+        raise OSError(28, "No space left on device")  # as the system says it of an open file
+
+    with pytest.raises(OSError) as caught:
+        write_atomically(tmp_path / "table.csv", write)
+    assert caught.value.filename == str(tmp_path / "table.csv")
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_hash_of_weights_sees_every_weight():
