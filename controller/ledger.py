@@ -34,11 +34,13 @@ class Ledger:
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
-        """Turn what SQLite says of a damaged file into one line for the user."""
+        """Turn what SQLite says of a damaged file, a full disk or a place where it may not write into one line."""
         try:
             yield
         except sqlite3.IntegrityError:
             raise
+        except sqlite3.OperationalError as error:  # what it holds is sound
+            raise UserError(f"{self.path}: {error}; make room, or let it be read and written, and try again") from error
         except sqlite3.DatabaseError as error:
             raise UserError(f"{self.path}: cannot be used as a ledger ({error}); move it away and try again") from error
 

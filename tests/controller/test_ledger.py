@@ -36,6 +36,15 @@ def test_file_that_is_no_ledger_is_named(tmp_path):
         Ledger(path)
 
 
+def test_a_full_disk_does_not_cost_the_ledger(tmp_path):
+    with Ledger(tmp_path / "ledger.sqlite") as ledger:
+        ledger.put(IDENTITY, {})
+        ledger._connection.execute("PRAGMA max_page_count = 1")
+        with pytest.raises(UserError, match="ledger.sqlite: database or disk is full; make room"):
+            ledger.put(IDENTITY | {"seed": 7}, {"x": "y" * 100_000})
+        assert ledger.get(IDENTITY) == {}
+
+
 @pytest.mark.parametrize("record", ["{", "[1]", "{}", '{"subnet": 3}'])
 def test_a_damaged_record_is_named(tmp_path, record):
     with Ledger(tmp_path / "ledger.sqlite") as ledger:
