@@ -41,6 +41,7 @@ class QualityHeader:
     command: str = ""  # that makes the table
     versions: str = ""  # of what computed it
     seeds: int = 1  # trainings that each row is the mean of
+    precision: str = "32-true"  # of the arithmetic behind SI-SNRi
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ from supernet.space import AXES, SearchSpace, Subnet
 
 METRIC_VERSION = 1  # raise when a score of the same network on the same list would change
 CLIPS_AT_ONCE = 8  # a batch whose activations stay in the processor's cache
+CLIPS_AT_ONCE_ON_A_GPU = 32  # as in training
 DEEPEST = AXES["repeats"][-1]
 
 
@@ -59,7 +60,8 @@ class Prepared:
 
     def __init__(self, fixed: FixedMixtures, device: torch.device | str = "cpu") -> None:
         self.fixed = fixed
-        chunks = [range(i, min(i + CLIPS_AT_ONCE, len(fixed))) for i in range(0, len(fixed), CLIPS_AT_ONCE)]
+        at_once = CLIPS_AT_ONCE if torch.device(device).type == "cpu" else CLIPS_AT_ONCE_ON_A_GPU
+        chunks = [range(i, min(i + at_once, len(fixed))) for i in range(0, len(fixed), at_once)]
         self.batches: list[Batch] = [fixed.batch(chunk).to(device) for chunk in chunks]
         self.noisy = [si_snr(batch.mixture, batch.clean) for batch in self.batches]
 
@@ -76,19 +78,30 @@ def validate(network: AVConvTasNet, prepared: Prepared) -> Scores:
 
 
 def score_all(
-    network: AVConvTasNet, prepared: Prepared, space: SearchSpace, partial: Path | None = None
+    network: AVConvTasNet,
+    prepared: Prepared,
+    space: SearchSpace,
+    partial: Path | None = None,
+    bf16: bool = False,
 ) -> Iterator[tuple[Subnet, Scores]]:
     """Score every subnet of `space` with the shared weights of `network`, in the order of the space.
 
-    With `partial`, each pass is appended to that file as it ends, and a killed run goes on from there.
+    With `bf16`, the network runs in bfloat16, its weights stay fp32. With `partial`, each pass is appended to that file
+    as it ends, and a killed run goes on from there.
     """
     conditions = tuple(prepared.fixed.conditions)
     identity = identity_hash(
-        {"weights": weights_hash(network), "list": prepared.fixed.hash, "corpus": prepared.fixed.corpus.hash}
+        {
+            "weights": weights_hash(network),
+            "list": prepared.fixed.hash,
+            "corpus": prepared.fixed.corpus.hash,
+            "bf16": bf16,
+        }
     )
     known = _read_partial(partial, identity) if partial else {}
     passes = [subnet for subnet in space if subnet.repeats == DEEPEST]
-    with torch.inference_mode():
+    device = next(network.parameters()).device.type
+    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
         features = prepared.features(network)
         for deepest in tqdm(passes, desc="scoring", unit="pass", mininterval=1, disable=in_worker()):
             if deepest in known:

@@ -22,7 +22,9 @@ from supernet.checkpoint import weights_hash
 from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
+from supernet.settings import Precision
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
+from supernet.training import chosen_precision
 
 AT_ONCE = 8  # subnets whose PESQ a kill can cost
 
@@ -37,12 +39,15 @@ class ScoringSettings:
         seconds: length of the clip on which latency is measured.
         repeats: timed runs of each subnet, of which the median counts.
         threads: threads while measuring.
+        precision: in which SI-SNRi is computed: `32-true`, or `bf16-mixed` where there is a GPU; `auto` chooses by the
+            device. `benchmarks/scoring_precision.py` says how much they differ.
     """
 
     perceptual: Literal["none", "pareto", "all"] = "pareto"
     seconds: float = 1.0
     repeats: int = 3
     threads: int = 1
+    precision: Precision = "auto"
 
     def __post_init__(self) -> None:
         for name in ("repeats", "threads"):
@@ -58,6 +63,7 @@ def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettin
     A killed run goes on from `<path>.partial`, where each pass of the supernet leaves its scores, and from the table
     itself, which is written before PESQ, STOI and ESTOI and again after every few subnets of them.
     """
+    precision = chosen_precision(settings.precision)
     header = QualityHeader(
         fidelity="shared",
         clips=len(prepared.fixed),
@@ -69,11 +75,13 @@ def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettin
         seconds=settings.seconds,
         data_hash=prepared.fixed.data_hash,
         weights_hash=weights_hash(supernet),
+        precision=precision,
     )
     table = QualityTable.load(path) if path.is_file() else None
     if table is None or table.header != header:
         space = SearchSpace(supernet.width)
-        scores = dict(score_all(supernet, prepared, space, path.with_name(path.name + ".partial")))
+        partial = path.with_name(path.name + ".partial")
+        scores = dict(score_all(supernet, prepared, space, partial, bf16=precision == "bf16-mixed"))
         rows = []
         for subnet in tqdm(space, desc="latency and memory", unit="subnet", mininterval=1):
             measured = measure(extract(supernet, subnet).cpu(), settings.seconds, settings.threads, settings.repeats)

@@ -10,6 +10,8 @@ from typing import Literal
 
 from supernet.errors import UserError
 
+Precision = Literal["auto", "32-true", "bf16-mixed"]  # of arithmetic, as Lightning Fabric names it; weights stay fp32
+
 
 @dataclass
 class TrainingSettings:
@@ -38,7 +40,7 @@ class TrainingSettings:
     gradient_norm: float = 5.0
     lip_dropout: float = 0.25
     checkpoint_every: int = 50
-    precision: Literal["auto", "32-true", "bf16-mixed"] = "auto"
+    precision: Precision = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
