@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from controller.evaluation import Evaluation
+from eval.extrapolation import AVERAGED
 from eval.scoring import METRIC_VERSION, Prepared, Scores, standard_error, validate
 from supernet.checkpoint import weights_hash
 from supernet.data.mixtures import TrainingMixtures
@@ -25,8 +26,6 @@ from supernet.sampling import Single
 from supernet.settings import TrainingSettings
 from supernet.space import Subnet
 from supernet.training import Diverged, train
-
-EPOCHS_AVERAGED = 3  # epochs 8 to 10 of ten
 
 
 class FineTuning:
@@ -63,7 +62,7 @@ class FineTuning:
                 description=f"fine-tune {subnet}",
                 after_epoch=lambda epoch: epochs.append(validate(network, self.validation)),
             )
-            by_clip = np.mean([scores.si_snri for scores in epochs[-EPOCHS_AVERAGED:]], axis=0)  # (clips,)
+            by_clip = np.mean([scores.si_snri for scores in epochs[-AVERAGED:]], axis=0)  # (clips,)
         except Diverged:
             by_clip = np.full(len(self.validation.fixed), np.nan)
         return Evaluation(
@@ -85,7 +84,7 @@ class FineTuning:
             "causal": self.supernet.causal,
             "norm": self.supernet.norm,
             "training": asdict(self.settings),
-            "epochs_averaged": EPOCHS_AVERAGED,
+            "epochs_averaged": AVERAGED,
             "data": self.mixtures.identity,
             "validation": self.validation.fixed.hash,
             "validation_corpus": self.validation.fixed.corpus.hash,

@@ -259,7 +259,7 @@ def search_document(settings: Settings, name: str = RESULT) -> dict[str, Any]:
     """What a search has written: the last one, or the last one of a method, `<method>.json`. Raises UserError."""
     path = settings.folder / "search" / name
     if not path.is_file():
-        raise UserError(f"{path}: no search has ended here yet; run `ofa-avse search`, or name a --subnet")
+        raise UserError(f"{path}: no search has ended here yet; run `ofa-avse search` first")
     document = read_json(path, SEARCH_AGAIN)
     winner = document.get("winner")
     if not isinstance(winner, dict) or not isinstance(winner.get("subnet"), str):
