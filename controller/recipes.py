@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Mapping
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -24,10 +23,11 @@ from tqdm import tqdm
 
 from controller import stages
 from controller.config import Settings
-from eval.bundled import Tables
+from eval.bundled import Tables, of_seeds
 from eval.costs import exit_macs, macs
 from eval.quality_table import QualityTable
 from eval.ranking import tau, tau_in_bands
+from eval.ranking_study import LONGER, STANDALONE
 from eval.scoring import Prepared
 from eval.tabulate import shared_table
 from eval.truth import equal_macs
@@ -39,7 +39,7 @@ from supernet.files import read_json, write_text
 from supernet.model import Variant
 from supernet.sampling import Visit, sampler_for
 from supernet.settings import SupernetSettings
-from supernet.space import PAPER_WINNER, SearchSpace, Subnet
+from supernet.space import PAPER_WINNER, SearchSpace
 from supernet.training import device, train
 
 FOLDER = "recipes"
@@ -90,6 +90,7 @@ def recipes(settings: Settings, only: list[str] | str | None = None, against: st
     Args:
         only: name of a recipe, or `[uniform,fair]`; all when not given.
         against: folder with the tables of a run of `truth`, for the rank correlation; the shipped ones when not given.
+            The longer trainings count, where all subnets have had them.
 
     Raises:
         UserError: a name or setting is wrong, before anything is trained; or a recipe failed, after all others ended.
@@ -176,8 +177,9 @@ def step_macs(visits: list[Visit], width: float) -> float:
     )
 
 
-def comparison(settings: Settings, names: list[str], truth: Mapping[Subnet, float]) -> str:
+def comparison(settings: Settings, names: list[str], truth: QualityTable | None) -> str:
     """The table: SI-SNRi of corners and mean, rank correlation with stand-alone training, cost."""
+    alone = {row.subnet: row.si_snri for row in truth.rows} if truth else {}
     space = SearchSpace(settings.network.width)
     lines = ["| recipe | smallest | winner | largest | mean of 324 | tau | tau in bands | steps | seconds |"]
     lines.append("|---|---|---|---|---|---|---|---|---|")
@@ -187,12 +189,15 @@ def comparison(settings: Settings, names: list[str], truth: Mapping[Subnet, floa
         score = {row.subnet: row.si_snri for row in table.rows}
         values = [score[s] for s in (space.smallest, PAPER_WINNER, space.largest)] + [sum(score.values()) / len(score)]
         taus = ["-", "-"]
-        if truth:
-            bands = equal_macs(truth, space.width)
-            taus = [f"{tau(score, truth, list(truth)):.3f}", f"{tau_in_bands(score, truth, bands):.3f}"]
+        if alone:
+            bands = equal_macs(alone, space.width)
+            taus = [f"{tau(score, alone, list(alone)):.3f}", f"{tau_in_bands(score, alone, bands):.3f}"]
         cells = [f"{value:.2f}" for value in values] + taus + [str(table.header.training["steps"]), _seconds(folder)]
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
     lines.append(f"SI-SNRi in dB on {table.header.clips} clips; '-': not known, or the training was interrupted.")
+    if truth:
+        steps = truth.header.training.get("steps", "?")
+        lines.append(f"tau with {len(truth)} subnets, each trained alone for {steps} steps.")
     return "\n".join(lines)
 
 
@@ -207,15 +212,18 @@ def _seconds(folder: Path) -> str:
     return f"{seconds:.0f}"
 
 
-def _truth(settings: Settings, folder: str | None) -> dict[Subnet, float]:
-    """Stand-alone SI-SNRi by subnet; {} where the shipped ones are of another width.
+def _truth(settings: Settings, folder: str | None) -> QualityTable | None:
+    """Subnets trained alone, the longer the better the judge; None where the shipped ones are of another width.
 
     Raises UserError when a folder is named whose tables are of another width, or has none.
     """
     tables = Tables.shipped() if folder is None else Tables.of(folder)
-    table = tables.open("standalone")
+    table = tables.open(STANDALONE)
+    longer = tables.open(LONGER) if of_seeds(tables.files, LONGER) else None
+    if longer and len(longer) >= len(table):  # all of them, and not the first few of a run under way
+        table = longer
     if table.header.width == settings.network.width:
-        return {row.subnet: row.si_snri for row in table.rows}
+        return table
     if folder is None:
-        return {}
+        return None
     raise UserError(f"against: {folder} is of width {table.header.width:g}, and not {settings.network.width:g}")

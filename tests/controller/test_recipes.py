@@ -70,7 +70,7 @@ def test_recipes_are_trained_once_and_compared_in_one_table(settings, monkeypatc
     ]
     assert [len(table) for table in tables] == [324, 324]
     assert tables[0].header.weights_hash != tables[1].header.weights_hash
-    text = comparison(settings, ["base", "linear-dilation"], {})
+    text = comparison(settings, ["base", "linear-dilation"], None)
     assert "| base |" in text and "| linear-dilation |" in text
 
     monkeypatch.setattr("supernet.training.gradients", lambda *_, **__: pytest.fail("trained again"))
@@ -107,12 +107,23 @@ def test_scores_are_compared_with_the_truth_of_their_width(settings, truth_table
     shutil.copy(truth_tables / "shared_val.csv", folder / "scores.csv")
     (folder / "measured.json").write_text('{"seconds": 7.0}')
     truth = study._truth(wide, str(truth_tables))
-    cells = comparison(wide, ["base"], truth).splitlines()[2].split(" | ")
+    lines = comparison(wide, ["base"], truth).splitlines()
+    cells = lines[2].split(" | ")
+    assert lines[-1] == "tau with 48 subnets, each trained alone for 600 steps."  # the longer table is of a few only
     ranked = Study(Tables.of(truth_tables)).ranking()["shared"]
     assert cells[5:] == [f"{ranked.overall.value:.3f}", f"{ranked.in_bands.value:.3f}", "2400", "7 |"]
     (folder / "measured.json").write_text("{}")
     with pytest.raises(UserError, match="measured.json: damaged"):
         comparison(wide, ["base"], truth)
+
+
+def test_the_longer_trainings_are_the_truth_where_there_are_all(settings, truth_tables, tmp_path):
+    wide = replace(settings, network=NetworkSettings(width=1 / 8))
+    table = QualityTable.load(truth_tables / "standalone_seed0.csv")
+    longer = QualityTable(replace(table.header, training={"steps": 2400}), table.rows)
+    table.save(tmp_path / "standalone_seed0.csv")
+    longer.save(tmp_path / "standalone_longer_seed0.csv")
+    assert study._truth(wide, str(tmp_path)).header.training == {"steps": 2400}
 
 
 def test_recipes_that_fail_are_named_when_all_others_have_ended(settings, monkeypatch):
