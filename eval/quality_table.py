@@ -185,8 +185,9 @@ class QualityTable:
         """A table that ships with the package; `len` says how many of the 324 subnets it has.
 
         Args:
-            name: `standalone`, trained from scratch; `finetuned`, ten epochs from shared weights; `shared_val` or
-                `shared_test`, the supernet's weights on either list; or any other file of `eval/tables`.
+            name: `standalone`, trained from scratch, or `standalone_longer`, for four times the steps; `finetuned`, ten
+                epochs from shared weights; `shared_val` or `shared_test`, the supernet's weights on either list; or any
+                other file of `eval/tables`.
             seed: one training of each subnet; without it the mean over the seeds, for the subnets that all have.
 
         Raises:
