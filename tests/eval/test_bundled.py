@@ -30,6 +30,20 @@ def test_every_shipped_table_loads():
         assert table.header.command and table.header.versions and table.header.data_hash, name
 
 
+@pytest.mark.parametrize(
+    "name, subnets",
+    [
+        ("standalone", 48),
+        ("standalone_longer", 48),
+        ("finetuned_seed0", 324),
+        ("finetuned_seed1", 48),
+        ("shared_val", 324),
+    ],
+)
+def test_shipped_tables_are_complete(name, subnets):
+    assert len(QualityTable.bundled(name)) == subnets
+
+
 def test_bundled_serves_the_tables_of_the_package(truth_tables, monkeypatch):
     monkeypatch.setattr(bundled.resources, "files", lambda package: truth_tables)
     assert len(QualityTable.bundled()) == 48
