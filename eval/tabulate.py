@@ -22,9 +22,8 @@ from supernet.checkpoint import weights_hash
 from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
-from supernet.settings import Precision
+from supernet.settings import Precision, chosen_precision
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
-from supernet.training import chosen_precision
 
 AT_ONCE = 8  # subnets whose PESQ a kill can cost
 
@@ -63,7 +62,7 @@ def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettin
     A killed run goes on from `<path>.partial`, where each pass of the supernet leaves its scores, and from the table
     itself, which is written before PESQ, STOI and ESTOI and again after every few subnets of them.
     """
-    precision = chosen_precision(settings.precision)
+    precision = chosen_precision(settings.precision, next(supernet.parameters()).is_cuda)
     header = QualityHeader(
         fidelity="shared",
         clips=len(prepared.fixed),

@@ -13,6 +13,13 @@ from supernet.errors import UserError
 Precision = Literal["auto", "32-true", "bf16-mixed"]  # of arithmetic, as Lightning Fabric names it; weights stay fp32
 
 
+def chosen_precision(precision: Precision, on_gpu: bool) -> str:
+    """What `auto` stands for."""
+    if precision != "auto":
+        return precision
+    return "bf16-mixed" if on_gpu else "32-true"
+
+
 @dataclass
 class TrainingSettings:
     """What every training has. Lengths are optimiser steps.

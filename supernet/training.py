@@ -30,7 +30,7 @@ from supernet.processes import in_worker
 from supernet.ranks import agree, average_gradients
 from supernet.ranks import fabric as connect
 from supernet.sampling import Sampler, Visit
-from supernet.settings import Precision, SupernetSettings, TrainingSettings
+from supernet.settings import SupernetSettings, TrainingSettings, chosen_precision
 from supernet.sorting import sort_channels
 from supernet.tracking import Silent, Tracker
 
@@ -82,7 +82,7 @@ def train(
             "initial": weights_hash(network),
         }
     )
-    fabric = connect(chosen_precision(settings.precision))
+    fabric = connect(chosen_precision(settings.precision, torch.cuda.is_available()))
     first = fabric.is_global_zero
     tracker = tracker if tracker and first else Silent()
     if fabric.world_size > 1:
@@ -211,13 +211,6 @@ def _finished(folder: Path, identity: str) -> bool:
 def device() -> torch.device:
     """Where `train` trains: the GPU where there is one."""
     return Fabric(accelerator="auto", devices=1).device
-
-
-def chosen_precision(precision: Precision) -> str:
-    """`auto` is bf16 where there is a GPU."""
-    if precision != "auto":
-        return precision
-    return "bf16-mixed" if torch.cuda.is_available() else "32-true"
 
 
 def _checkpoint(

@@ -1,5 +1,7 @@
 """Every shipped configuration can be read; without its data it says in one line what is absent."""
 
+import subprocess
+import sys
 from importlib import resources
 
 import pytest
@@ -33,3 +35,9 @@ def test_absent_data_is_named_in_one_line(name, tmp_path, capsys):
         assert main(["data", *options]) == 2
         error = capsys.readouterr().err
         assert reason in error and len(error.splitlines()) == 1
+
+
+def test_settings_are_read_without_the_machinery_of_training():
+    """Which takes two seconds to import: every command reads settings, and few train."""
+    script = "import sys, controller.config; sys.exit('lightning_fabric' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

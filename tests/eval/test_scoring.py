@@ -60,7 +60,7 @@ def test_a_killed_scoring_goes_on_where_it_stopped(supernet, prepared, together,
     assert all(np.array_equal(again[subnet].si_snri, together[subnet].si_snri) for subnet in together)
 
 
-def test_scores_in_bf16_are_close_and_kept_apart(supernet, prepared, together, tmp_path, monkeypatch):
+def test_scores_in_bf16_are_close_and_kept_apart(supernet, prepared, together, tmp_path):
     partial = tmp_path / "scores.partial"
     list(score_all(supernet, prepared, SearchSpace(WIDTH), partial))
     scores = dict(score_all(supernet, prepared, SearchSpace(WIDTH), partial, bf16=True))
