@@ -18,7 +18,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from supernet.data.lips import REGION, Mouths, find_mouths
+from supernet.data.lips.find import REGION, Mouths, find_mouths
 from supernet.data.media import VIDEO_SUFFIXES, read_frames
 from supernet.errors import UserError
 

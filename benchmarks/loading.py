@@ -25,12 +25,12 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 
 import torch
 
-from supernet.data.corpora import build
-from supernet.data.manifest import Corpus
-from supernet.data.mixtures import TrainingMixtures
+from supernet.data.build import build
+from supernet.data.corpus import Corpus
+from supernet.data.mixing.batches import TrainingMixtures
 from supernet.data.settings import DataSettings
 from supernet.data.shards import pack
-from supernet.data.synthetic import SyntheticSettings
+from supernet.data.synthetic.talkers import SyntheticSettings
 from supernet.training import batches
 
 

@@ -15,8 +15,8 @@ import numpy as np
 from eval.ranking import tau
 from eval.scoring import Prepared, score_all
 from supernet import SearchSpace, load
-from supernet.data.manifest import Corpus
-from supernet.data.mixtures import FixedMixtures
+from supernet.data.corpus import Corpus
+from supernet.data.mixing.batches import FixedMixtures
 from supernet.training import WEIGHTS, device
 
 

@@ -21,9 +21,9 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 import torch
 
 from supernet import AVConvTasNet, SearchSpace, extract
-from supernet.data.mixtures import Batch
+from supernet.data.mixing.batches import Batch
 from supernet.losses import si_snr
-from supernet.sampling import Sandwich, Visit
+from supernet.recipe import Sandwich, Visit
 from supernet.space import AXES, PAPER_WINNER, Subnet
 from supernet.training import gradients
 

@@ -18,15 +18,15 @@ from controller.reward import Costs, RewardSettings
 from eval.costs import macs, parameters
 from eval.measure import measure
 from supernet.checkpoint import load, read_notes, save
-from supernet.data.lips import Rule
-from supernet.data.manifest import Corpus
-from supernet.data.mixtures import LIPS, FixedMixtures
+from supernet.data.corpus import Corpus
+from supernet.data.lips.find import Rule
+from supernet.data.mixing.batches import LIPS, FixedMixtures
 from supernet.deploy.enhance import enhance as enhance_source
 from supernet.deploy.reading import lip_frames
+from supernet.distributed import rank
 from supernet.errors import UserError
 from supernet.extraction import extract as cut_out
 from supernet.models import SMALL
-from supernet.ranks import rank
 from supernet.space import SearchSpace, Subnet, channels
 from supernet.tracking import start_tracking
 

@@ -1,8 +1,6 @@
 """The last step of the fidelity ladder: the best few of a search are retrained from scratch; the best of these wins.
 
 A candidate whose training diverges is passed over, and the search's next best takes its place.
-
-Called by the `retrain` command and by quickstart; everything that asks for a run's winner asks `found`.
 """
 
 from __future__ import annotations

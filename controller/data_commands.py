@@ -9,10 +9,12 @@ from pathlib import Path
 
 from controller import stages
 from controller.config import Settings
-from supernet.data import corpora, indexing, preparing, shards
+from supernet.data import build as corpora
+from supernet.data import shards
+from supernet.data.corpus import MANIFEST, SHARDS, Corpus
 from supernet.data.inspection import contact_sheet
-from supernet.data.manifest import MANIFEST, SHARDS, Corpus
-from supernet.data.readers import Recording
+from supernet.data.recordings import indexing, preparing
+from supernet.data.recordings.readers import Recording
 from supernet.errors import UserError
 
 

@@ -1,4 +1,4 @@
-"""What is known of a subnet, who finds it out, and the ledger in between. Called by `controller.executor`."""
+"""What is known of a subnet, who finds it out, and the ledger in between."""
 
 from __future__ import annotations
 

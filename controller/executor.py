@@ -1,4 +1,4 @@
-"""Evaluates subnets: here, in worker processes or on a Ray cluster. Called by `controller.oracle` and `truth`.
+"""Evaluates subnets: here, in worker processes or on a Ray cluster.
 
 Only this process, the parent, writes the ledger; a worker sends its evaluation back.
 """

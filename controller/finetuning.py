@@ -18,11 +18,11 @@ from controller.evaluation import Evaluation
 from eval.extrapolation import AVERAGED
 from eval.scoring import METRIC_VERSION, Prepared, Scores, standard_error, validate
 from supernet.checkpoint import weights_hash
-from supernet.data.mixtures import TrainingMixtures
+from supernet.data.mixing.batches import TrainingMixtures
 from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
-from supernet.sampling import Single
+from supernet.recipe import Single
 from supernet.settings import TrainingSettings
 from supernet.space import Subnet
 from supernet.training import Diverged, train

@@ -1,7 +1,5 @@
-"""The search as a Markov decision process: a Gymnasium environment that walks the search space one option at a time.
-
-Used by `controller.surrogate` and `controller.shrinking`. It knows no network: quality and parameters of a subnet come
-from two functions.
+"""The search as a Markov decision process: a Gymnasium environment that walks the search space one option at a time. It
+knows no network: quality and parameters of a subnet come from two functions.
 
 Source: section 3.2 of "Efficient Audio-Visual Speech Enhancement via Neural Architecture Search".
 """

@@ -1,7 +1,5 @@
 """The agent: an LSTM over the episode's observations, an actor over masked actions and a critic.
 
-Rolled out and updated by `controller.ppo` for `controller.shrinking` and `controller.surrogate`.
-
 Source: section 3.3 of "Efficient Audio-Visual Speech Enhancement via Neural Architecture Search".
 """
 

@@ -1,8 +1,5 @@
 """Proximal policy optimisation over whole episodes, with an LSTM and masked actions: read it from top to bottom.
 
-Called by `controller.shrinking` and `controller.surrogate`: `roll_out` a few episodes in lockstep, then `update` the
-policy with them.
-
 Sources: Schulman et al. 2017, "Proximal Policy Optimization Algorithms"; section 3.4 of "Efficient Audio-Visual Speech
 Enhancement via Neural Architecture Search".
 """

@@ -1,7 +1,5 @@
 """SI-SNRi of all 324 subnets, inferred from the few that were evaluated: a Gaussian process, and expected improvement.
-
-Used by `controller.surrogate` and `controller.rivals.gp`. It knows quality alone: what a subnet costs is known
-exactly, and is added to the inferred quality by the reward itself.
+It knows quality alone: what a subnet costs is known exactly, and is added to the inferred quality by the reward itself.
 
 Source: Rasmussen and Williams 2006, "Gaussian Processes for Machine Learning", chapters 2 and 5.
 """

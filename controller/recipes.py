@@ -31,13 +31,13 @@ from eval.ranking_study import LONGER, STANDALONE
 from eval.scoring import Prepared
 from eval.tabulate import shared_table
 from eval.truth import equal_macs
-from supernet.data.mixtures import FixedMixtures
+from supernet.data.mixing.batches import FixedMixtures
 from supernet.data.pooled import worker_pool
 from supernet.elastic import Norm
 from supernet.errors import UserError
 from supernet.files import read_json, write_text
 from supernet.model import Variant
-from supernet.sampling import Visit, sampler_for
+from supernet.recipe import Visit, sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace
 from supernet.training import device, train

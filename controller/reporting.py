@@ -1,4 +1,4 @@
-"""Gathers what a run has found into the content of its page. Called by the `report` command and by quickstart."""
+"""Gathers what a run has found into the content of its page."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from eval.report.content import (
 from eval.report.front import write_front
 from eval.report.page import write_page
 from supernet.checkpoint import load
-from supernet.data.mixtures import FixedMixtures
+from supernet.data.mixing.batches import FixedMixtures
 from supernet.errors import UserError
 from supernet.files import read_json
 from supernet.space import Subnet

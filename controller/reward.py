@@ -1,4 +1,4 @@
-"""What a subnet is worth to the search: the paper's reward and the latency reward. Called by `controller.mdp`.
+"""What a subnet is worth to the search: the paper's reward and the latency reward.
 
 Sources: eq. 3 of "Efficient Audio-Visual Speech Enhancement via Neural Architecture Search"; the latency reward is
 that of hardware-aware architecture search for speech, quality - lambda log(latency).

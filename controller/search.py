@@ -1,7 +1,5 @@
 """The search for the best subnet: the frame that every search method shares, from the ledger to `search.json`.
 
-Called by `ofa-avse search` and `quickstart`.
-
 A search is a pure function of its seed and of the evaluations. So nothing of it is saved on the way but the ledger: a
 search that was killed is started again, replays from its first episode with the ledger answering at once (a few
 seconds), and goes on where it stopped, with the trajectory and the winner that it would have had undisturbed.

@@ -1,5 +1,4 @@
-"""What a search and a check of the scores are told. Used by `controller.search`, its methods, `controller.truth`, and
-the command line, which is built from it."""
+"""What a search and a check of the scores are told."""
 
 from __future__ import annotations
 

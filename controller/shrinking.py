@@ -1,4 +1,4 @@
-"""Mode `paper` of the controller: progressive shrinking, the paper's Algorithm 1. Called by `controller.search`.
+"""Mode `paper` of the controller: progressive shrinking, the paper's Algorithm 1.
 
 Source: section 3.5 of "Efficient Audio-Visual Speech Enhancement via Neural Architecture Search".
 """

@@ -1,7 +1,6 @@
-"""The stages of a run, each a function of the settings: corpus, supernet, table, search, retrain, evaluation.
-
-Called by `controller.commands` one at a time and by `controller.quickstart` in order. Each stage writes below the
-run's folder, goes on where it was killed, and does nothing when its result is there and still belongs to its inputs.
+"""The stages of a run, each a function of the settings: corpus, supernet, table, search, retrain, evaluation. Each
+stage writes below the run's folder, goes on where it was killed, and does nothing when its result is there and still
+belongs to its inputs.
 
     corpus/                     clips, lips, lists (or data.folder)
     supernet/weights.safetensors
@@ -44,14 +43,14 @@ from eval.quality_table import QualityTable
 from eval.scoring import Prepared, validate
 from eval.tabulate import tabulate
 from supernet.checkpoint import load, weights_hash
-from supernet.data.corpora import build
-from supernet.data.manifest import LISTS, MANIFEST, Corpus
-from supernet.data.mixtures import FixedMixtures, TrainingMixtures
+from supernet.data.build import build
+from supernet.data.corpus import LISTS, MANIFEST, Corpus
+from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
+from supernet.distributed import local, rank, world
 from supernet.errors import UserError
 from supernet.files import read_json, write_atomically, write_text
 from supernet.model import AVConvTasNet, Variant, start_as_identity
-from supernet.ranks import local, rank, world
-from supernet.sampling import Single, sampler_for
+from supernet.recipe import Single, sampler_for
 from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 from supernet.timing import SAMPLE_RATE

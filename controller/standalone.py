@@ -14,9 +14,9 @@ import numpy as np
 
 from controller.evaluation import Evaluation
 from eval.scoring import METRIC_VERSION, Prepared, Scores, validate
-from supernet.data.mixtures import TrainingMixtures
+from supernet.data.mixing.batches import TrainingMixtures
 from supernet.model import AVConvTasNet
-from supernet.sampling import Single
+from supernet.recipe import Single
 from supernet.settings import TrainingSettings
 from supernet.space import SearchSpace, Subnet
 from supernet.training import Diverged, train

@@ -1,9 +1,8 @@
 """Mode `surrogate` of the controller, the default: PPO on a model of quality, and a few real evaluations a round.
-
-Called by `controller.search`. Quality alone is modelled (`controller.quality_model`); size and latency enter the reward
-exactly. In each round a fresh policy learns from virtual episodes on the model, which cost nothing; of the subnets that
-they lead to, those with the highest expected improvement are really evaluated, one a worker. Its first episodes look
-everywhere, its last where the model promises most; a policy kept over the rounds comes back to where it was.
+Quality alone is modelled (`controller.quality_model`); size and latency enter the reward exactly. In each round a fresh
+policy learns from virtual episodes on the model, which cost nothing; of the subnets that they lead to, those with the
+highest expected improvement are really evaluated, one a worker. Its first episodes look everywhere, its last where the
+model promises most; a policy kept over the rounds comes back to where it was.
 """
 
 from __future__ import annotations

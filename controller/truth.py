@@ -1,7 +1,6 @@
-"""What subnets are really worth, and what cheaper scores say of them: the tables behind `ofa-avse rank`.
-
-Called by the `truth` command. Every evaluation is a row of the ledger, committed as it comes; each table is written
-anew after every row, so a killed run leaves all it has paid for and goes on from there.
+"""What subnets are really worth, and what cheaper scores say of them: the tables behind `ofa-avse rank`. Every
+evaluation is a row of the ledger, committed as it comes; each table is written anew after every row, so a killed run
+leaves all it has paid for and goes on from there.
 
     truth/ledger.sqlite
     truth/shared_val.csv, shared_test.csv     324 subnets with the supernet's weights, on both lists
@@ -41,8 +40,8 @@ from eval.scoring import Prepared
 from eval.tabulate import shared_table
 from eval.truth import truth_bands
 from supernet.checkpoint import load, read_notes
-from supernet.data.corpora import TRAINING_ONLY
-from supernet.data.mixtures import FixedMixtures
+from supernet.data.build import TRAINING_ONLY
+from supernet.data.mixing.batches import FixedMixtures
 from supernet.errors import UserError
 from supernet.files import write_atomically
 from supernet.model import AVConvTasNet

@@ -6,15 +6,17 @@ of convolutions and matrix products, lips included; norms, activations and the m
 
 from __future__ import annotations
 
-from supernet.lip_shape import (
+from supernet.space import (
     MOTION_FRAMES,
     SIDES,
     STEM_KERNEL,
     TEMPORAL_DILATIONS,
     TEMPORAL_TAPS,
+    Channels,
+    Subnet,
+    channels,
     stage_channels,
 )
-from supernet.space import Channels, Subnet, channels
 from supernet.timing import FRAME_RATE, KERNEL, SAMPLE_RATE, STRIDE
 
 BLOCK_TAPS = 3  # of the dilated depthwise convolution

@@ -1,8 +1,5 @@
 """What a model is worth on a list of mixtures, by condition and SNR, with lips, without, with another clip's, and with
-lips that bad video has degraded.
-
-Called by the `evaluate` command, for the perceptual columns of the quality table, and by the report. A network and a
-peer that takes only the mixture go through the same function.
+lips that bad video has degraded. A network and a peer that takes only the mixture go through the same function.
 """
 
 from __future__ import annotations
@@ -21,7 +18,7 @@ from tqdm import tqdm
 from eval.evaluation_report import NOISY, ClipScore, EvaluationReport
 from eval.metrics import si_snr, si_snr_improvement
 from eval.perceptual import estoi, pesq_wb, stoi
-from supernet.data.mixtures import Batch, FixedMixtures
+from supernet.data.mixing.batches import Batch, FixedMixtures
 from supernet.processes import end_with_parent
 from supernet.space import Subnet
 
@@ -47,7 +44,7 @@ def evaluate(
         fixed: the mixtures.
         subnet: the part of an elastic network to evaluate.
         perceptual: whether PESQ, STOI and ESTOI are wanted beside SI-SNR, from as many processes as there are cores.
-        lips: what the model sees, names of `supernet.data.mixtures.LIPS`, each a signal of the report; ("none",) for
+        lips: what the model sees, names of `mixing.batches.LIPS`, each a signal of the report; ("none",) for
             a peer that takes only the mixture.
         device: where the network is.
         model: the report's title; the subnet's name where empty.

@@ -16,7 +16,7 @@ from supernet.files import write_text
 
 METRICS = {"si_snri": "SI-SNRi dB", "si_snr": "SI-SNR dB", "pesq": "PESQ", "stoi": "STOI", "estoi": "ESTOI"}
 NOISY = "noisy"
-SIGNALS = {  # degraded lips, of which there are several kinds, go by the names of `supernet.data.degradations`
+SIGNALS = {  # degraded lips, of which there are several kinds, go by the names of `supernet.data.mixing.degradations`
     NOISY: "noisy",
     "true": "true lips",
     "none": "no lips",
@@ -33,7 +33,7 @@ class ClipScore:
     clip: str  # id of the target
     condition: str
     snr_db: float
-    signal: str  # the lips that the model was given, a name of `supernet.data.mixtures.LIPS`; or "noisy": the mixture
+    signal: str  # the lips that the model was given, one of `mixing.batches.LIPS`; or "noisy": the mixture
     si_snr_in: float  # dB, of the mixture
     si_snr: float  # dB
     si_snri: float  # dB

@@ -1,4 +1,4 @@
-"""Ten epochs carried to a full training: three ways to read a fine-tuning curve. Called by `eval.ranking_study`.
+"""Ten epochs carried to a full training: three ways to read a fine-tuning curve.
 
 On simulated curves the mean of the last three epochs ranks best; a power law fitted to each curve has the smaller
 error but ranks worse; the mean plus the offset of a few fully trained anchors keeps the ranking and has the smallest

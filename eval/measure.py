@@ -1,5 +1,4 @@
-"""Measured costs of a network on this machine: latency, real-time factor, peak memory. Called by `eval.tabulate` for
-the quality table and by the `profile` command; parameters and MACs are exact and live in `eval.costs`."""
+"""Measured costs of a network on this machine: latency, real-time factor, peak memory."""
 
 from __future__ import annotations
 

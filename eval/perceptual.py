@@ -1,5 +1,5 @@
-"""PESQ, STOI and ESTOI with honest edge cases. Called by `eval.metrics`, which is where to import them from, and by the
-worker processes of `eval.evaluation`: this file never imports torch, so that they start in half a second."""
+"""PESQ, STOI and ESTOI with honest edge cases. Free of torch, so that worker processes start in half a second;
+`eval.metrics` hands them on."""
 
 from __future__ import annotations
 

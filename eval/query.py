@@ -1,6 +1,5 @@
 """The question put to a quality table: which subnet is best within a budget, and what would the next better one cost?
-
-Called by `eval.quality_table`; the `query` command prints `Answer.text()`. Free of torch.
+Free of torch.
 """
 
 from __future__ import annotations

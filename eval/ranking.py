@@ -1,4 +1,4 @@
-"""Does a cheap score rank subnets as stand-alone training does? Called by `eval.ranking_study`. Free of torch.
+"""Does a cheap score rank subnets as stand-alone training does? Free of torch.
 
 Kendall's tau says how many pairs of subnets a score puts in the right order: (right - wrong) / pairs. Over the whole
 space a score that only knows the size does well, so tau is also taken inside bands of equal MACs, where size says

@@ -1,4 +1,4 @@
-"""The picture of the ranking report: shared scores and MACs against stand-alone training. Called by `rank`."""
+"""The picture of the ranking report: shared scores and MACs against stand-alone training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ranking report as Markdown that reads well in a terminal too. Called by the `rank` command. Free of torch."""
+"""The ranking report as Markdown that reads well in a terminal too. Free of torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SI-SNRi of one network, or of all 324 subnets with shared weights. Called by the command line and the controller.
+"""SI-SNRi of one network, or of all 324 subnets with shared weights.
 
 Scoring all subnets shares what subnets have in common: the lip trunk runs once for each clip, and one pass at R = 4
 yields the R = 2 and R = 3 subnets as its shallow exits, so 324 subnets cost 108 passes.
@@ -17,7 +17,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from supernet.checkpoint import identity_hash, weights_hash
-from supernet.data.mixtures import Batch, FixedMixtures
+from supernet.data.mixing.batches import Batch, FixedMixtures
 from supernet.losses import si_snr
 from supernet.model import AVConvTasNet
 from supernet.processes import in_worker

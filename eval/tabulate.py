@@ -1,5 +1,5 @@
 """Makes the quality table of all 324 subnets: scores with shared weights, exact costs, costs measured here, and PESQ,
-STOI and ESTOI where they are asked for. Called by the `score` stage.
+STOI and ESTOI where they are asked for.
 """
 
 from __future__ import annotations

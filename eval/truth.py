@@ -1,5 +1,4 @@
-"""Which subnets are trained stand-alone, so that cheaper scores can be held against them. Called by `controller.truth`,
-and by `eval.ranking_study` for the bands.
+"""Which subnets are trained stand-alone, so that cheaper scores can be held against them.
 
 A score that only knew the size would rank the whole space quite well. So the subnets come in bands of equal MACs and
 different shape, where size says nothing.

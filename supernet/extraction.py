@@ -1,4 +1,4 @@
-"""A subnet as a network of its own. Called by `extract`, by fine-tuning and by the command line."""
+"""A subnet as a network of its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that are there completely or not at all, whatever moment the program is killed at. Used on all floors."""
+"""Files that are there completely or not at all, whatever moment the program is killed at."""
 
 from __future__ import annotations
 

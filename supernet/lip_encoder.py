@@ -12,16 +12,16 @@ from einops import rearrange
 from torch import Tensor, nn
 
 from supernet.elastic import DepthwiseConv, LayerNorm, Linear, PReLU
-from supernet.lip_shape import (
+from supernet.space import (
     MOTION_FRAMES,
     SIDES,
     STEM_KERNEL,
     STEM_STRIDE,
     TEMPORAL_DILATIONS,
     TEMPORAL_TAPS,
+    Channels,
     stage_channels,
 )
-from supernet.space import Channels
 
 MEAN, DEVIATION = 0.421, 0.165  # of grey lip frames in [0, 1]: the convention of auto_avsr, CTCNet, RTFS-Net
 

@@ -20,8 +20,7 @@ from torch import Tensor, nn
 from supernet.elastic import DepthwiseConv, Elastic, LayerNorm, Linear, Norm, PReLU
 from supernet.errors import UserError
 from supernet.lip_encoder import LipHead, LipTrunk
-from supernet.lip_shape import PIXELS
-from supernet.space import AXES, Channels, Subnet, channels
+from supernet.space import AXES, PIXELS, Channels, Subnet, channels
 from supernet.timing import KERNEL, LATENTS_PER_FRAME, SAMPLES_PER_FRAME, STRIDE
 
 

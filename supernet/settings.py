@@ -1,4 +1,4 @@
-"""How networks are trained. Read by `supernet.training` and `supernet.sampling`; part of every command's configuration
+"""How networks are trained. Read by `supernet.training` and `supernet.recipe`; part of every command's configuration
 (`--supernet.<field>`, `--finetune.<field>`, `--retrain.<field>`).
 """
 

@@ -1,7 +1,5 @@
 """Puts the channels of a supernet in order of importance, so that the prefixes that subnets use are the better ones.
-
-Called by `supernet.training` when the largest subnet has been trained alone. The function of the largest stays the
-same. Source: Once-for-all (Cai et al., 2020), elastic width.
+The function of the largest stays the same. Source: Once-for-all (Cai et al., 2020), elastic width.
 """
 
 from __future__ import annotations

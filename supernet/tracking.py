@@ -1,4 +1,4 @@
-"""Where figures of a running job go: wandb, offline unless asked otherwise. Used by training and the command line."""
+"""Where figures of a running job go: wandb, offline unless asked otherwise."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ and the initial weights. Called by the command line and by controller.finetuning
 Every length is counted in optimiser steps. A batch and a sampler's visits are pure functions of (seed, step), and the
 network draws no random numbers, so weights, optimiser moments and the step number are the whole state: a run killed
 at any moment and started again ends with the same weights as one left alone, on the same machine and threads. Under
-`torchrun` several processes share every batch (`supernet.ranks`): the same training, up to rounding.
+`torchrun` several processes share every batch (`supernet.distributed`): the same training, up to rounding.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
 from supernet.checkpoint import identity_hash, load, read_notes, read_tensors, save, weights_hash, write_tensors
-from supernet.data.mixtures import Batch
+from supernet.data.mixing.batches import Batch
+from supernet.distributed import agree, average_gradients
+from supernet.distributed import fabric as connect
 from supernet.errors import UserError
 from supernet.losses import disagreement, level_error, si_snr
 from supernet.model import AVConvTasNet, Pass
 from supernet.processes import in_worker
-from supernet.ranks import agree, average_gradients
-from supernet.ranks import fabric as connect
-from supernet.sampling import Sampler, Visit
+from supernet.recipe import Sampler, Visit
 from supernet.settings import SupernetSettings, TrainingSettings, chosen_precision
 from supernet.sorting import sort_channels
 from supernet.tracking import Silent, Tracker

@@ -9,10 +9,10 @@ import pytest
 from eval.costs import macs, parameters
 from eval.quality_table import QualityHeader, QualityRow, QualityTable
 from eval.truth import truth_bands
-from supernet.data.corpora import build
-from supernet.data.manifest import Corpus
+from supernet.data.build import build
+from supernet.data.corpus import Corpus
 from supernet.data.settings import DataSettings
-from supernet.data.synthetic import SyntheticSettings
+from supernet.data.synthetic.talkers import SyntheticSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
 SMALL = SyntheticSettings(

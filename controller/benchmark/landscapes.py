@@ -1,4 +1,4 @@
-"""Tables whose every answer is known, for search methods to be compared on. Called by `controller.benchmark.runs`.
+"""Tables whose every answer is known, for search methods to be compared on.
 
 A real one is a quality table with the shared-weight scores beside it. The synthetic ones are harder in one way each,
 and every seed draws another; their shared-weight scores rank as fine-tuning does with a Kendall tau of about 0.8.

@@ -1,4 +1,4 @@
-"""Runs every search method on landscapes, seed by seed, each run once. Called by `controller.benchmark.command`.
+"""Runs every search method on landscapes, seed by seed, each run once.
 
 A finished run is a line of `runs.jsonl`, so a benchmark that was stopped goes on where it was.
 """

@@ -1,6 +1,5 @@
-"""What the runs of a benchmark say: medians and means with intervals, as Markdown and as a plot.
-
-Called by `controller.benchmark.command`. An interval is the central 95 % of 2,000 bootstrap samples of the seeds.
+"""What the runs of a benchmark say: medians and means with intervals, as Markdown and as a plot. An interval is the
+central 95 % of 2,000 bootstrap samples of the seeds.
 """
 
 from __future__ import annotations

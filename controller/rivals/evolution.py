@@ -1,7 +1,5 @@
 """Regularised evolution: the best of a few living subnets has a child, and the oldest dies.
 
-Called by `controller.search`.
-
 Source: Real et al. 2019, "Regularized Evolution for Image Classifier Architecture Search".
 """
 

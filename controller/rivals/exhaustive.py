@@ -1,4 +1,4 @@
-"""Exhaustive search: every subnet that may win, in the order of the space. Called by `controller.search`."""
+"""Exhaustive search: every subnet that may win, in the order of the space."""
 
 from __future__ import annotations
 

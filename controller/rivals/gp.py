@@ -1,6 +1,5 @@
 """The controller's model of quality without the controller: expected improvement over all subnets, one best a worker.
-
-Called by `controller.search`. Source: Jones, Schonlau and Welch 1998, "Efficient Global Optimization".
+Source: Jones, Schonlau and Welch 1998, "Efficient Global Optimization".
 """
 
 from __future__ import annotations

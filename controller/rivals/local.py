@@ -1,4 +1,4 @@
-"""Local search: climb to the best neighbour until none is better, then start elsewhere. Called by `controller.search`.
+"""Local search: climb to the best neighbour until none is better, then start elsewhere.
 
 Source: White et al. 2021, "Exploring the Loss Landscape in Neural Architecture Search".
 """

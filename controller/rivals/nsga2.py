@@ -1,4 +1,4 @@
-"""NSGA-II: evolves the whole front of quality against cost, with pymoo. Called by `controller.search`.
+"""NSGA-II: evolves the whole front of quality against cost, with pymoo.
 
 Source: Deb et al. 2002, "A Fast and Elitist Multiobjective Genetic Algorithm: NSGA-II".
 """

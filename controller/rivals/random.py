@@ -1,4 +1,4 @@
-"""Random search without replacement: what learning must beat. Called by `controller.search`."""
+"""Random search without replacement: what learning must beat."""
 
 from __future__ import annotations
 

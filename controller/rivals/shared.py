@@ -1,4 +1,4 @@
-"""No search at all: look where the shared-weight scores promise most. Called by `controller.search`."""
+"""No search at all: look where the shared-weight scores promise most."""
 
 from __future__ import annotations
 

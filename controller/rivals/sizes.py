@@ -1,4 +1,4 @@
-"""The size sweep: bigger is better, as long as it fits. Called by `controller.search`."""
+"""The size sweep: bigger is better, as long as it fits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tree-structured Parzen estimator, by Optuna. Called by `controller.search`.
+"""The tree-structured Parzen estimator, by Optuna.
 
 Source: Bergstra et al. 2011, "Algorithms for Hyper-Parameter Optimization".
 """

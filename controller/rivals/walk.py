@@ -1,4 +1,4 @@
-"""The masked random walk: the controller's own walks without learning. Called by `controller.search`."""
+"""The masked random walk: the controller's own walks without learning."""
 
 from __future__ import annotations
 

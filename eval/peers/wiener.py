@@ -1,7 +1,5 @@
 """Classical single-channel enhancement, the floor that a network must clear: a Wiener filter and spectral subtraction.
-
-Called by the `evaluate` command and the report as peers: (mixture (batch, samples), lips) -> (batch, samples), lips
-unused. The Wiener filter is the one to compare with: it is ahead in the mean over noise kinds.
+The Wiener filter is the one to compare with: it is ahead in the mean over noise kinds.
 
 Both take the noise spectrum from the whole clip, as a low quantile over time, and both are tuned: quantile, factor,
 floor and smoothing for the mean over synthetic and real speech in coloured, modulated, impulsive, babble and recorded

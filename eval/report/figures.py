@@ -1,7 +1,4 @@
-"""The report's interactive figures as plotly JSON: quality against cost, the search, the systems by condition.
-
-Called by `eval.report.page`; the page's script draws them, so each function only says what is to be drawn.
-"""
+"""The report's interactive figures as plotly JSON: quality against cost, the search, the systems by condition."""
 
 from __future__ import annotations
 

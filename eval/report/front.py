@@ -1,5 +1,4 @@
-"""The picture of the quality table for a README or a slide: all subnets, the Pareto front, the winner. Called by the
-`report` stage, which writes it beside the page."""
+"""The picture of the quality table for a README or a slide: all subnets, the Pareto front, the winner."""
 
 from __future__ import annotations
 

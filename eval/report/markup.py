@@ -1,4 +1,4 @@
-"""Small pieces of HTML that the report's sections are put together from. Called by `eval.report.sections`."""
+"""Small pieces of HTML that the report's sections are put together from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sound, spectrograms and lips as data URLs that an HTML page can hold. Called by `eval.report.sections`."""
+"""Sound, spectrograms and lips as data URLs that an HTML page can hold."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The report: one self-contained HTML page for a run. Called by the `report` and `quickstart` commands.
+"""The report: one self-contained HTML page for a run.
 
 `write_page` fills template.html with the sections of `eval.report.sections`, the figures of `eval.report.figures`,
 plotly's own script (embedded once) and the page's style and script. Nothing on the page needs the network.

@@ -1,6 +1,5 @@
-"""The report's sections as HTML: each function takes the content and gives one section's body.
-
-Called by `eval.report.page`. Text from outside is escaped here and in `eval.report.markup`, and nowhere else.
+"""The report's sections as HTML: each function takes the content and gives one section's body. Text from outside is
+escaped here and in `eval.report.markup`, and nowhere else.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a prepared corpus looks like, on one picture: counts, lists, and single clips with their lips and sound.
-
-Called by the `data inspect` command.
-"""
+"""What a prepared corpus looks like, on one picture: counts, lists, and single clips with their lips and sound."""
 
 from __future__ import annotations
 
@@ -19,15 +16,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
-from supernet.data.lips import FACE_TRACK_HALF, REGION, Mouth, find_mouths
-from supernet.data.manifest import LISTS, Clip, Corpus, Role
+from supernet.data.corpus import LISTS, Clip, Corpus, Role
+from supernet.data.lips.find import FACE_TRACK_HALF, REGION, Mouth, find_mouths
 from supernet.data.media import AUDIO_SUFFIXES, read_frames
-from supernet.data.mixtures import read_list
-from supernet.data.preparing import TALKERS
+from supernet.data.mixing.batches import read_list
+from supernet.data.recordings.preparing import TALKERS
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
 from supernet.files import write_atomically
-from supernet.lip_shape import PIXELS
+from supernet.space import PIXELS
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
 CROPS = 5  # of a clip, evenly over its length; the middle one belongs to the source's picture

@@ -1,7 +1,4 @@
-"""Reading what people have: any audio file, any video, onto the grid of 16 kHz and 25 frames a second.
-
-Used by `supernet.data.preparing` and `supernet.data.lips` for corpora, and by `supernet.deploy` to enhance a file.
-"""
+"""Reading what people have: any audio file, any video, onto the grid of 16 kHz and 25 frames a second."""
 
 from __future__ import annotations
 

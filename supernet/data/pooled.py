@@ -1,7 +1,4 @@
-"""Worker processes for data. One function over many files: one that fails, hangs or kills its worker costs itself only.
-
-Used by `supernet.data.indexing` and `supernet.data.preparing`; the pool alone by `supernet.data.synthetic`.
-"""
+"""Worker processes for data: one function over many files, of which a bad one costs itself only."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Settings of the data: which corpus, where it lies, how it is split, and how its mixtures are drawn.
 
-Part of every command's configuration (`--data.<field>`); read by `supernet.data.corpora` and `supernet.data.mixtures`.
+Part of every command's configuration (`--data.<field>`).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from typing import Any, Literal, get_args
 
-from supernet.data.synthetic import SyntheticSettings
+from supernet.data.synthetic.talkers import SyntheticSettings
 from supernet.errors import UserError
 from supernet.timing import FRAME_RATE
 

@@ -1,6 +1,6 @@
 """A prepared corpus in a few large files: tar shards in the convention of WebDataset, read like any other corpus.
 
-`ofa-avse data pack` writes them; `supernet.data.manifest` reads them, by memory maps into the tar files, whose members
+`ofa-avse data pack` writes them; `supernet.data.corpus` reads them, by memory maps into the tar files, whose members
 are contiguous and not compressed. The folder:
 
     manifest.jsonl, lists/, …               all but sound and lips, as in the corpus packed: it has the same hash
@@ -26,7 +26,7 @@ from typing import Any
 
 from tqdm import tqdm
 
-from supernet.data.manifest import LISTS, MANIFEST, SHARDS, Clip, Corpus, map_file, write_lines
+from supernet.data.corpus import LISTS, MANIFEST, SHARDS, Clip, Corpus, map_file, write_lines
 from supernet.errors import UserError
 from supernet.files import write_atomically
 

@@ -1,4 +1,4 @@
-"""Enhance a stream of any length in bounded memory: chunks that overlap and fade. Called by `supernet.deploy.enhance`.
+"""Enhance a stream of any length in bounded memory: chunks that overlap and fade.
 
 The networks look at the whole clip: the non-causal one through its kernels and its global norms, whose statistics a
 cut changes. So chunks are long (the norms settle over seconds), and overlap by a second in which one estimate fades

@@ -1,4 +1,4 @@
-"""Enhance a sound file, a video, or a folder of them, to 16 kHz wav. Called by the `enhance` command."""
+"""Enhance a sound file, a video, or a folder of them, to 16 kHz wav."""
 
 from __future__ import annotations
 

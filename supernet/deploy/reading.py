@@ -1,6 +1,5 @@
 """Media as streams, in bounded memory: sound on the 16 kHz grid block by block, lip regions frame by frame.
-
-Used by `supernet.deploy.enhance`. `supernet.data.media` reads whole signals for corpora; here a file may be hours long.
+`supernet.data.media` reads whole signals for corpora; here a file may be hours long.
 """
 
 from __future__ import annotations
@@ -16,10 +15,10 @@ import soundfile
 from av.stream import Disposition
 from tqdm import tqdm
 
-from supernet.data.lips import REGION, NoTalkerError, Rule, iterate_lip_regions
+from supernet.data.lips.find import REGION, NoTalkerError, Rule, iterate_lip_regions
 from supernet.data.media import AUDIO_SUFFIXES, first_track, opened, track_blocks
 from supernet.errors import UserError
-from supernet.lip_shape import PIXELS
+from supernet.space import PIXELS
 from supernet.timing import SAMPLE_RATE
 
 BLOCK = 1 << 16  # samples read from a sound file at a time
@@ -76,7 +75,7 @@ def lip_frames(path: Path, rule: Rule = "detect", landmark_model: str | None = N
     """The talker's lips, uint8 (88, 88) each, 25 a second. The video is read twice, and never held whole.
 
     Args:
-        rule: how the mouth is found; see `supernet.data.lips`.
+        rule: how the mouth is found; see `supernet.data.lips.find`.
         landmark_model: file of the face landmarker, for `landmarks`.
 
     Raises UserError when the file has no video, or when the talker's face is not found in it.

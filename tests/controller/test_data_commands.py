@@ -11,9 +11,9 @@ from scipy.io import wavfile
 
 from controller import stages
 from controller.cli import main
-from supernet.data import indexing, preparing
-from supernet.data.manifest import Corpus
+from supernet.data.corpus import Corpus
 from supernet.data.pooled import Outcome
+from supernet.data.recordings import indexing, preparing
 from supernet.errors import UserError
 from tests.supernet.data.conftest import draw_face, encode_video, voice
 

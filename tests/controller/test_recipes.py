@@ -15,9 +15,9 @@ from eval.bundled import Tables
 from eval.quality_table import QualityTable
 from eval.ranking_study import Study
 from supernet.data.settings import DataSettings
-from supernet.data.synthetic import SyntheticSettings
+from supernet.data.synthetic.talkers import SyntheticSettings
 from supernet.errors import UserError
-from supernet.sampling import sampler_for
+from supernet.recipe import sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import SearchSpace
 

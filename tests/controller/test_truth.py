@@ -12,9 +12,9 @@ from controller.settings import TruthSettings
 from eval.bundled import SUPERNET
 from eval.quality_table import QualityHeader, QualityTable
 from supernet.checkpoint import weights_hash
-from supernet.data.mixtures import FixedMixtures
+from supernet.data.mixing.batches import FixedMixtures
 from supernet.data.settings import DataSettings
-from supernet.data.synthetic import SyntheticSettings
+from supernet.data.synthetic.talkers import SyntheticSettings
 from supernet.errors import UserError
 from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.space import PAPER_WINNER, SearchSpace

@@ -9,7 +9,7 @@ import torch
 from eval.evaluation import evaluate
 from eval.evaluation_report import ClipScore, EvaluationReport, Mean
 from eval.peers.wiener import Wiener
-from supernet.data.mixtures import Batch
+from supernet.data.mixing.batches import Batch
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER
 

@@ -4,8 +4,8 @@ import torch
 
 from eval.scoring import Prepared, Scores, score_all, standard_error, validate
 from supernet import AVConvTasNet, SearchSpace, extract
-from supernet.data.manifest import Corpus
-from supernet.data.mixtures import FixedMixtures
+from supernet.data.corpus import Corpus
+from supernet.data.mixing.batches import FixedMixtures
 
 WIDTH = 1 / 32
 

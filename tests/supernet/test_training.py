@@ -6,9 +6,9 @@ import torch
 
 from supernet import AVConvTasNet, SearchSpace, load, training
 from supernet.checkpoint import read_tensors
-from supernet.data.mixtures import Batch
+from supernet.data.mixing.batches import Batch
 from supernet.errors import UserError
-from supernet.sampling import Sandwich, Single, sampler_for
+from supernet.recipe import Sandwich, Single, sampler_for
 from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.training import CHECKPOINT, WEIGHTS, Diverged, train
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from supernet.data.manifest import Clip, Corpus
+from supernet.data.corpus import Clip, Corpus
 from supernet.data.settings import DataSettings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `layouts`

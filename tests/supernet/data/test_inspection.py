@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from supernet.data import inspection
+from supernet.data.corpus import Corpus
 from supernet.data.inspection import choose, contact_sheet, counts, find_source
-from supernet.data.manifest import Corpus
-from supernet.data.readers import ntcd_timit
+from supernet.data.recordings.readers import ntcd_timit
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
 

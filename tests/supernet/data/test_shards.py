@@ -16,9 +16,9 @@ import torch
 from scipy.io import wavfile
 
 from supernet.data import shards
-from supernet.data.corpora import build
-from supernet.data.manifest import Corpus
-from supernet.data.mixtures import FixedMixtures, TrainingMixtures
+from supernet.data.build import build
+from supernet.data.corpus import Corpus
+from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
 from supernet.data.settings import DataSettings
 from supernet.data.shards import pack
 from supernet.errors import UserError

@@ -11,8 +11,8 @@ import soundfile
 import torch
 
 from supernet import AVConvTasNet, SearchSpace
-from supernet.data import lips
-from supernet.data.lips import Mouth
+from supernet.data.lips import find as lips
+from supernet.data.lips.find import Mouth
 from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
 from supernet.deploy.enhance import enhance, enhance_file, enhance_folder
 from supernet.deploy.reading import lip_frames

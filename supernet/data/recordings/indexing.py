@@ -1,0 +1,239 @@
+"""The index of a corpus's files: what their headers promise, a row each, before anything is decoded.
+
+`ofa-avse data index` writes it beside the corpus, as `index.jsonl`; `recordings.preparing` asks `probe` what a file
+promises, and refuses one that does not keep it.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
+
+import av
+import soundfile
+
+from supernet.data.corpus import write_lines
+from supernet.data.media import AUDIO_SUFFIXES, first_track
+from supernet.data.pooled import outcomes
+from supernet.data.recordings.readers import Recording
+from supernet.errors import UserError
+from supernet.timing import SAMPLE_RATE
+
+INDEX = "index.jsonl"
+JOURNAL = ".index.jsonl.partial"  # rows as they come; a killed index goes on from it
+TIME_LIMIT = 60  # s for the headers of one file
+FAINTEST = 100  # bytes a second; a file of less holds no sound, whatever length its header claims
+MOST_CHANNELS = 64  # of microphones that record one scene
+LARGEST_KERNEL = 10**8  # taps that bring a sampling rate to 16 kHz; 44.1 kHz needs some 10^5
+SLACK = 0.02  # share of its promised length that a file may lack
+SLACK_SECONDS = 0.1  # and at least this: containers round the ends of their tracks
+ENDLESS = 0x7FFFF000  # bytes; from here on the length in a RIFF header means "unknown", as a stream's
+
+
+@dataclass(frozen=True)
+class Tracks:
+    """What the headers of a file promise; 0 for a track that it lacks, and for a length that it does not tell."""
+
+    seconds: float = 0.0  # of sound
+    rate: int = 0  # Hz
+    channels: int = 0
+    picture_seconds: float = 0.0
+    width: int = 0
+    height: int = 0
+    frame_rate: float = 0.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """A file of a corpus. `split` is the corpus's own, "" where `supernet.data.recordings.splits` will decide."""
+
+    file: str
+    clip: str
+    role: str
+    split: str
+    speaker: str
+    sound: bool  # what is wanted of it
+    pictures: bool
+    size: int = -1  # bytes; -1 for a file that is not there
+    modified: int = 0  # ns since 1970
+    problem: str = ""  # why it cannot be used
+    tracks: Tracks = field(default_factory=Tracks)
+
+    @property
+    def signature(self) -> tuple:
+        """The same as long as what a probe found still holds."""
+        return self.file, self.sound, self.pictures, self.size, self.modified
+
+
+def index(recordings: Sequence[Recording], folder: Path, workers: int) -> list[Row]:
+    """A row for each file of the recordings, in order, kept as `folder/index.jsonl`.
+
+    Files that an earlier index knows, and that have not changed since, are not opened again; so a killed index goes on.
+    """
+    rows = [_draft(*file) for recording in recordings for file in _files(recording)]
+    known = {row.signature: row for row in _earlier(folder / INDEX) + _earlier(folder / JOURNAL)}
+    todo = [row for row in rows if row.signature not in known]
+    if todo:
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
+            journal.write("\n")  # ends the line that a kill may have cut
+            tasks = [(Path(row.file), row.sound, row.pictures) for row in todo]
+            for outcome, row in zip(outcomes(probe, tasks, workers, TIME_LIMIT, "index"), todo):
+                problem = outcome.problem.removeprefix(f"{row.file}: ")
+                known[row.signature] = replace(row, tracks=outcome.value or Tracks(), problem=problem)
+                journal.write(json.dumps(asdict(known[row.signature])) + "\n")
+                journal.flush()
+    rows = [replace(row, tracks=known[row.signature].tracks, problem=known[row.signature].problem) for row in rows]
+    write_lines(folder / INDEX, map(asdict, rows))
+    (folder / JOURNAL).unlink(missing_ok=True)
+    return rows
+
+
+def summary(rows: Iterable[Row]) -> str:
+    """A table: how many files, speakers and hours each role has in each split, and what cannot be used."""
+    groups: dict[tuple[str, str], list[Row]] = {}
+    for row in rows:
+        groups.setdefault((row.role, row.split or "(any)"), []).append(row)
+    lines = [f"{'role':<10}{'split':<8}{'files':>8}{'speakers':>10}{'hours':>9}{'problems':>10}"]
+    for (role, split), members in sorted(groups.items()):
+        good = [row for row in members if not row.problem]
+        speakers = len({row.speaker for row in good if row.speaker})
+        hours = sum(row.tracks.seconds for row in good if row.sound) / 3600
+        lines.append(f"{role:<10}{split:<8}{len(members):>8}{speakers:>10}{hours:>9.2f}{len(members) - len(good):>10}")
+    return "\n".join(lines)
+
+
+def probe(path: Path, sound: bool, pictures: bool) -> Tracks:
+    """What a file promises by its headers, nothing decoded; where neither is wanted, whether it can be read at all.
+
+    Raises UserError, which begins with the path, when the file cannot be what is wanted of it: absent, unreadable,
+    empty, of no known format, without a track, cut short, or of an impossible length or rate.
+    """
+    _readable(path)
+    if not (sound or pictures):
+        return Tracks()
+    by_soundfile = path.suffix.lower() in AUDIO_SUFFIXES and not pictures
+    tracks = _probe_sound(path) if by_soundfile else _probe_container(path, sound, pictures)
+    if sound:
+        _check_sound(path, tracks)
+    return tracks
+
+
+def lacks(promised: float, seconds: float) -> bool:
+    """Whether `seconds` fall short of what a header promised; 0 promises nothing."""
+    return promised - seconds > max(SLACK_SECONDS, SLACK * promised)
+
+
+def _files(recording: Recording) -> list[tuple[Recording, Path, bool, bool]]:
+    """The files of a recording, with whether sound and pictures are wanted of each; of an array of lips neither."""
+    further = [(recording, recording.lips, False, False)] if recording.lips else []
+    if recording.video is None or recording.video == recording.sound:
+        return [(recording, recording.sound, True, recording.video is not None), *further]
+    return [(recording, recording.sound, True, False), (recording, recording.video, False, True), *further]
+
+
+def _draft(recording: Recording, path: Path, sound: bool, pictures: bool) -> Row:
+    clip = recording.clip
+    row = Row(str(path), clip.id, clip.role, recording.split or "", clip.speaker, sound, pictures)
+    with suppress(OSError):  # `probe` says why
+        status = path.stat()
+        row = replace(row, size=status.st_size, modified=status.st_mtime_ns)
+    return row
+
+
+def _earlier(path: Path) -> list[Row]:
+    """Rows of an earlier index. Lines that are none, as a kill leaves them, are probed again."""
+    rows = []
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8").splitlines():
+            with suppress(ValueError, TypeError, KeyError):
+                content = json.loads(line)
+                if set(content) == {entry.name for entry in fields(Row)}:
+                    rows.append(Row(**{**content, "tracks": Tracks(**content["tracks"])}))
+    return rows
+
+
+def _readable(path: Path) -> None:
+    if path.is_dir():
+        raise UserError(f"{path}: is a folder, not a file; rename or remove it")
+    if path.is_symlink() and not path.exists():
+        raise UserError(f"{path}: is a link to nothing; restore {os.readlink(path)}")
+    if not path.exists():
+        raise UserError(f"{path}: no such file; correct the path")
+    if not path.is_file():
+        raise UserError(f"{path}: is no regular file; remove it")
+    if not os.access(path, os.R_OK):
+        raise UserError(f"{path}: may not be read; change its permissions")
+    if not path.stat().st_size:
+        raise UserError(f"{path}: is empty (0 bytes); replace the file")
+
+
+def _probe_sound(path: Path) -> Tracks:
+    try:
+        with soundfile.SoundFile(path) as file:
+            tracks = Tracks(file.frames / file.samplerate, file.samplerate, file.channels)
+    except soundfile.LibsndfileError as error:
+        raise UserError(f"{path}: cannot be read as audio ({error.error_string}); replace the file")
+    _check_riff(path)
+    return tracks
+
+
+def _check_riff(path: Path) -> None:
+    """Refuse a WAV or AIFF file shorter than its header says: libsndfile reads what is left, and does not tell."""
+    with path.open("rb") as file:
+        kind, length = file.read(4), file.read(4)
+    if kind in (b"RIFF", b"FORM"):
+        promised = 8 + int.from_bytes(length, "little" if kind == b"RIFF" else "big")
+        size = path.stat().st_size
+        if size < (1 - SLACK) * promised and promised < ENDLESS:
+            raise UserError(f"{path}: is cut short: {size:,} of {promised:,} bytes; replace the file")
+
+
+def _probe_container(path: Path, sound: bool, pictures: bool) -> Tracks:
+    try:
+        with av.open(str(path)) as container:
+            tracks = Tracks()
+            if sound:
+                stream = first_track(container, "audio", path)
+                tracks = replace(tracks, seconds=_seconds(stream), rate=stream.rate or 0, channels=stream.channels)
+            if pictures:
+                stream = first_track(container, "video", path)
+                tracks = replace(
+                    tracks,
+                    picture_seconds=_seconds(stream),
+                    width=stream.width,
+                    height=stream.height,
+                    frame_rate=round(float(stream.average_rate or 0), 3),
+                )
+                if not (tracks.width and tracks.height):
+                    raise UserError(f"{path}: its video track has no size; replace the file")
+            return tracks
+    except (av.FFmpegError, ValueError) as error:  # ValueError: text in the header that is none
+        raise UserError(f"{path}: cannot be read as sound or video ({getattr(error, 'strerror', error)}); replace it")
+
+
+def _seconds(stream: av.stream.Stream) -> float:
+    """Length of a track; where it tells none, that of the file."""
+    if stream.duration:
+        return float(stream.duration * stream.time_base)
+    whole = stream.container.duration
+    return whole / av.time_base if whole else 0.0
+
+
+def _check_sound(path: Path, tracks: Tracks) -> None:
+    size = path.stat().st_size
+    if tracks.seconds * FAINTEST > size:
+        claimed = f"{tracks.seconds / 3600:,.1f} hours" if tracks.seconds > 3600 else f"{tracks.seconds:.1f} s"
+        raise UserError(f"{path}: claims {claimed} of sound in {size:,} bytes; replace the file")
+    if not (tracks.rate and tracks.channels):
+        raise UserError(f"{path}: its audio track has no sampling rate or no channel; replace the file")
+    if tracks.channels > MOST_CHANNELS:
+        raise UserError(f"{path}: claims {tracks.channels:,} channels; replace the file")
+    shared = math.gcd(tracks.rate, SAMPLE_RATE)
+    if tracks.rate // shared * (SAMPLE_RATE // shared) > LARGEST_KERNEL:
+        raise UserError(f"{path}: has a sampling rate of {tracks.rate:,} Hz, which no recorder uses; resample it")
