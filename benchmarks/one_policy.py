@@ -22,7 +22,7 @@ import torch
 from controller.mdp import COSTS, ArchitectureEnv
 from controller.ppo import PPOSettings, agent, roll_out, update
 from controller.reward import RewardSettings, reward_of
-from eval.quality_table import QualityTable
+from eval.table.quality_table import QualityTable
 from supernet.space import SearchSpace
 
 EPISODES, STEPS = 64, 8

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.ranking import tau
-from eval.scoring import Prepared, score_all
+from eval.ranking.tau import tau
+from eval.table.scoring import Prepared, score_all
 from supernet import SearchSpace, load
 from supernet.data.corpus import Corpus
 from supernet.data.mixing.batches import FixedMixtures

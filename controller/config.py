@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from controller.settings import SearchSettings, TruthSettings
-from eval.tabulate import ScoringSettings
+from eval.table.fill import ScoringSettings
 from supernet.data.settings import DataSettings, whole_frames
 from supernet.errors import UserError
 from supernet.settings import SupernetSettings, TrainingSettings

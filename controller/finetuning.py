@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from controller.evaluation import Evaluation
-from eval.extrapolation import AVERAGED
-from eval.scoring import METRIC_VERSION, Prepared, Scores, standard_error, validate
+from eval.ranking.extrapolation import AVERAGED
+from eval.table.scoring import METRIC_VERSION, Prepared, Scores, standard_error, validate
 from supernet.checkpoint import weights_hash
 from supernet.data.mixing.batches import TrainingMixtures
 from supernet.errors import UserError

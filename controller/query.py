@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eval.quality_table import QualityTable
+from eval.table.quality_table import QualityTable
 
 
 def query(

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from eval.bundled import Tables
-from eval.ranking_report import ranking_report
-from eval.ranking_study import STANDALONE, Study
+from eval.ranking.report import ranking_report
+from eval.ranking.study import STANDALONE, Study
+from eval.table.shipped import Tables
 from supernet.files import write_text
 
 
@@ -24,7 +24,7 @@ def rank(
     study = Study(Tables.of(folder) if folder is not None else Tables.shipped(), truth)
     report = ranking_report(study)
     if plot is not None:
-        from eval.ranking_plot import plot_ranking  # matplotlib takes a second that the report alone need not wait for
+        from eval.ranking.plot import plot_ranking  # matplotlib takes a second that the report alone need not wait for
 
         plot_ranking(study, Path(plot))
     if output is not None:

@@ -23,14 +23,14 @@ from tqdm import tqdm
 
 from controller import stages
 from controller.config import Settings
-from eval.bundled import Tables, of_seeds
 from eval.costs import exit_macs, macs
-from eval.quality_table import QualityTable
-from eval.ranking import tau, tau_in_bands
-from eval.ranking_study import LONGER, STANDALONE
-from eval.scoring import Prepared
-from eval.tabulate import shared_table
-from eval.truth import equal_macs
+from eval.ranking.bands import equal_macs
+from eval.ranking.study import LONGER, STANDALONE
+from eval.ranking.tau import tau, tau_in_bands
+from eval.table.fill import shared_table
+from eval.table.quality_table import QualityTable
+from eval.table.scoring import Prepared
+from eval.table.shipped import Tables, of_seeds
 from supernet.data.mixing.batches import FixedMixtures
 from supernet.data.pooled import worker_pool
 from supernet.elastic import Norm

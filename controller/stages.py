@@ -37,11 +37,11 @@ from controller.search import search as search_space
 from eval.costs import macs, parameters
 from eval.evaluation import evaluate as evaluate_on
 from eval.evaluation_report import NOISY, EvaluationReport
-from eval.extrapolation import anchored
 from eval.peers.wiener import Wiener
-from eval.quality_table import QualityTable
-from eval.scoring import Prepared, validate
-from eval.tabulate import tabulate
+from eval.ranking.extrapolation import anchored
+from eval.table.fill import tabulate
+from eval.table.quality_table import QualityTable
+from eval.table.scoring import Prepared, validate
 from supernet.checkpoint import load, weights_hash
 from supernet.data.build import build
 from supernet.data.corpus import LISTS, MANIFEST, Corpus

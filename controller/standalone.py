@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from controller.evaluation import Evaluation
-from eval.scoring import METRIC_VERSION, Prepared, Scores, validate
+from eval.table.scoring import METRIC_VERSION, Prepared, Scores, validate
 from supernet.data.mixing.batches import TrainingMixtures
 from supernet.model import AVConvTasNet
 from supernet.recipe import Single

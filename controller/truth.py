@@ -17,7 +17,6 @@ import shutil
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
 from functools import partial
-from importlib import resources
 from importlib.metadata import version
 from itertools import zip_longest
 from math import isnan
@@ -33,12 +32,12 @@ from controller.executor import Executor
 from controller.finetuning import FineTuning
 from controller.ledger import Ledger
 from controller.standalone import StandAlone
-from eval.bundled import SUPERNET, TABLES
 from eval.costs import macs, parameters
-from eval.quality_table import QualityHeader, QualityRow, QualityTable
-from eval.scoring import Prepared
-from eval.tabulate import shared_table
-from eval.truth import truth_bands
+from eval.ranking.bands import truth_bands
+from eval.table.fill import shared_table
+from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.table.scoring import Prepared
+from eval.table.shipped import SUPERNET, TABLES
 from supernet.checkpoint import load, read_notes
 from supernet.data.build import TRAINING_ONLY
 from supernet.data.mixing.batches import FixedMixtures
@@ -121,7 +120,7 @@ def _supernet(settings: Settings) -> AVConvTasNet:
     """Train the supernet, or take the shipped one when it is of the same training on the same data: a training of
     one's own differs from it in the last bits, as fresh weights do from one kind of CPU to another.
     """
-    weights, shipped = settings.folder / "supernet" / WEIGHTS, Path(str(resources.files(TABLES) / SUPERNET))
+    weights, shipped = settings.folder / "supernet" / WEIGHTS, TABLES / SUPERNET
     if shipped.is_file() and _same_training(settings, shipped):
         if not (weights.is_file() or weights.with_name(CHECKPOINT).is_file()):
             write_atomically(weights, lambda temporary: shutil.copyfile(shipped, temporary))

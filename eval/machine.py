@@ -1,5 +1,4 @@
-"""Which machine a measured cost belongs to: called by `eval.measure` and `eval.tabulate`, and by `eval.query` without
-torch."""
+"""Which machine a measured cost belongs to. Free of torch."""
 
 from __future__ import annotations
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from eval.costs import macs, parameters
-from eval.quality_table import QualityHeader, QualityRow, QualityTable
-from eval.truth import truth_bands
+from eval.ranking.bands import truth_bands
+from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet.data.build import build
 from supernet.data.corpus import Corpus
 from supernet.data.settings import DataSettings

@@ -10,7 +10,7 @@ from controller.benchmark.runs import ABLATIONS, MOST, SEARCHES, SEEDLESS, Job, 
 from controller.benchmark.summary import choices, plot
 from controller.benchmark.summary import table as markdown
 from controller.stages import held
-from eval.quality_table import QualityTable
+from eval.table.quality_table import QualityTable
 from supernet.errors import UserError
 from supernet.files import write_text
 

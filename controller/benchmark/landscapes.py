@@ -15,7 +15,7 @@ from scipy.stats import kendalltau
 
 from controller.reward import Costs, RewardSettings, resolve, reward_of
 from eval.costs import macs, parameters
-from eval.quality_table import QualityTable
+from eval.table.quality_table import QualityTable
 from supernet.errors import UserError
 from supernet.space import AXES, SearchSpace, Subnet
 

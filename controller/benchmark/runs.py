@@ -22,7 +22,7 @@ from controller.evaluation import Evaluation
 from controller.oracle import BudgetSpent, Oracle
 from controller.search import METHODS
 from controller.settings import SearchSettings
-from eval.quality_table import QualityTable
+from eval.table.quality_table import QualityTable
 from supernet.checkpoint import identity_hash
 from supernet.errors import UserError
 from supernet.files import write_text

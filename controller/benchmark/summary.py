@@ -12,7 +12,7 @@ import matplotlib
 import numpy as np
 
 from controller.benchmark.runs import CLOSE, EXACT, Run
-from eval.quality_table import QualityTable
+from eval.table.quality_table import QualityTable
 from supernet.files import write_atomically
 from supernet.space import Subnet
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from eval.quality_table import QualityTable
+from eval.table.quality_table import QualityTable
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from eval.quality_table import QualityRow, QualityTable
 from eval.report.content import EvaluationRow, SearchRow
 from eval.report.format import count, decibels, score
+from eval.table.quality_table import QualityRow, QualityTable
 
 INK, GRID, POINT = "#1f2733", "#e6e3dc", "#b3bcc8"
 FRONT, SEARCHED, WINNER = "#0f766e", "#4f5bd5", "#d9480f"  # as in style.css

@@ -7,7 +7,7 @@ from pathlib import Path
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from eval.quality_table import QualityTable
+from eval.table.quality_table import QualityTable
 from supernet.files import write_atomically
 from supernet.space import Subnet
 

@@ -9,12 +9,12 @@ from collections.abc import Iterable
 from html import escape
 from itertools import cycle
 
-from eval.quality_table import QualityRow, QualityTable
 from eval.report.content import EvaluationRow, ExampleClip, FidelityRow, Missing, ReportContent, Score
 from eval.report.figures import COST_LABELS
 from eval.report.format import UNDEFINED, count, decibels, duration, score
 from eval.report.markup import data_table, missing_cell, nothing_yet, number, plot_space, subnet_code
 from eval.report.media import audio_url, lips_sprite_url, spectrogram_db, spectrogram_url
+from eval.table.quality_table import QualityRow, QualityTable
 
 METRICS = {"si_snri": ("SI-SNRi", "dB", 2), "pesq": ("PESQ-WB", "1 to 4.5", 2), "stoi": ("STOI", "0 to 1", 3),
            "estoi": ("ESTOI", "0 to 1", 3)}  # fmt: skip

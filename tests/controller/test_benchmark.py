@@ -15,7 +15,7 @@ from controller.benchmark.summary import evaluations_to, regret_after, steps_to,
 from controller.cli import main
 from controller.stages import held
 from eval.costs import macs, parameters
-from eval.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet.errors import UserError
 
 SHORT = replace(FREE, method="random", max_evaluations=20)

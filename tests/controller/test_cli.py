@@ -8,7 +8,7 @@ import soundfile
 import torch
 
 from controller.cli import COMMANDS, find_config, main
-from eval.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet import AVConvTasNet, SearchSpace, load, save
 from supernet.checkpoint import read_notes
 

@@ -10,7 +10,7 @@ from controller.paper_tables import TABLE_2
 from controller.reward import Costs
 from controller.search import search
 from controller.settings import SearchSettings
-from eval.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet.space import SearchSpace
 
 

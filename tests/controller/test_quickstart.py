@@ -16,7 +16,7 @@ from controller.cli import main
 from controller.reward import RewardSettings, paper_reward
 from controller.search import RESULT
 from eval.costs import parameters
-from eval.quality_table import QualityTable
+from eval.table.quality_table import QualityTable
 from supernet import SearchSpace, Subnet, load
 from supernet.checkpoint import weights_hash
 

@@ -12,17 +12,17 @@ import pytest
 from PIL import Image
 
 from controller.cli import main
-from eval.bundled import Tables
-from eval.quality_table import QualityTable
-from eval.ranking import Resamples
-from eval.ranking_study import Study
+from eval.ranking.study import Study
+from eval.ranking.tau import Resamples
+from eval.table.quality_table import QualityTable
+from eval.table.shipped import Tables
 from supernet.space import PAPER_WINNER, SearchSpace
 
 
 @pytest.fixture(autouse=True)
 def few_draws(monkeypatch):
     """The bootstrap is tested by itself."""
-    monkeypatch.setattr("eval.ranking_study.Resamples", partial(Resamples, draws=200))
+    monkeypatch.setattr("eval.ranking.study.Resamples", partial(Resamples, draws=200))
 
 
 @pytest.fixture(scope="module")

@@ -11,9 +11,9 @@ from controller import recipes as study
 from controller.cli import main
 from controller.config import NetworkSettings, Settings
 from controller.recipes import RECIPES, comparison, of_equal_cost, step_macs, train_one
-from eval.bundled import Tables
-from eval.quality_table import QualityTable
-from eval.ranking_study import Study
+from eval.ranking.study import Study
+from eval.table.quality_table import QualityTable
+from eval.table.shipped import Tables
 from supernet.data.settings import DataSettings
 from supernet.data.synthetic.talkers import SyntheticSettings
 from supernet.errors import UserError

@@ -9,8 +9,8 @@ import pytest
 from controller import truth
 from controller.config import NetworkSettings, Settings
 from controller.settings import TruthSettings
-from eval.bundled import SUPERNET
-from eval.quality_table import QualityHeader, QualityTable
+from eval.table.quality_table import QualityHeader, QualityTable
+from eval.table.shipped import SUPERNET
 from supernet.checkpoint import weights_hash
 from supernet.data.mixing.batches import FixedMixtures
 from supernet.data.settings import DataSettings
@@ -127,7 +127,7 @@ def test_the_shipped_supernet_is_taken_only_where_it_is_of_the_same_training(set
     shutil.copy(settings.folder / "supernet" / "weights.safetensors", shipped / SUPERNET)
     fixed = FixedMixtures(truth.stages.corpus(settings), "val")
     header = QualityHeader("shared", len(fixed), 1 / 32, False, "global", data_hash=fixed.data_hash)
-    monkeypatch.setattr(truth.resources, "files", lambda package: shipped)
+    monkeypatch.setattr(truth, "TABLES", shipped)
     monkeypatch.setattr(truth.QualityTable, "bundled", staticmethod(lambda name: SimpleNamespace(header=header)))
     monkeypatch.setattr(truth.stages, "train_supernet", lambda _: "trained")
 

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from eval.scoring import Prepared, Scores, score_all, standard_error, validate
+from eval.table.scoring import Prepared, Scores, score_all, standard_error, validate
 from supernet import AVConvTasNet, SearchSpace, extract
 from supernet.data.corpus import Corpus
 from supernet.data.mixing.batches import FixedMixtures

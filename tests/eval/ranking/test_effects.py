@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from eval.effects import (
+from eval.ranking.bands import equal_macs, truth_bands
+from eval.ranking.effects import (
     STEPS,
     Step,
     additive_share,
@@ -13,7 +14,6 @@ from eval.effects import (
     interactions,
     main_effects,
 )
-from eval.truth import equal_macs, truth_bands
 from supernet.space import AXES, SearchSpace, Subnet
 
 SPACE = SearchSpace(1 / 8)

@@ -9,8 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
-from eval.ranking import Values, tau, tau_in_bands
-from eval.ranking_study import SHARED, Study
+from eval.ranking.study import SHARED, Study
+from eval.ranking.tau import Values, tau, tau_in_bands
 from supernet.errors import UserError
 from supernet.files import write_atomically
 from supernet.space import Subnet

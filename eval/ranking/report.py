@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
 
-from eval.bundled import MAKE
-from eval.effects import (
+from eval.ranking.bands import TOLERANCE, equal_macs
+from eval.ranking.effects import (
     STEPS,
     Mean,
     additive_share,
@@ -17,10 +17,10 @@ from eval.effects import (
     interactions,
     main_effects,
 )
-from eval.query import COSTS
-from eval.ranking import CONFIDENCE, DRAWS, LEAST, Interval, Values, receptive_field, tau_of_the_expected
-from eval.ranking_study import FINETUNED, LONGER, MACS, NAMES, SHARED, Study
-from eval.truth import TOLERANCE, equal_macs
+from eval.ranking.study import FINETUNED, LONGER, MACS, NAMES, SHARED, Study
+from eval.ranking.tau import CONFIDENCE, DRAWS, LEAST, Interval, Values, receptive_field, tau_of_the_expected
+from eval.table.query import COSTS
+from eval.table.shipped import MAKE
 from supernet.space import AXES, SearchSpace, Subnet, channels
 
 LARGEST_INTERACTIONS = 5

@@ -14,10 +14,10 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from eval.quality_table import AGAIN, QualityRow, QualityTable
+from eval.table.quality_table import AGAIN, QualityRow, QualityTable
 from supernet.errors import UserError
 
-TABLES = "eval.tables"
+TABLES = Path(str(resources.files("eval.table"))) / "files"
 SUPERNET = "supernet.safetensors"  # whose scores they are, and from which the fine-tuned ones began
 MAKE = "`ofa-avse truth` makes them"
 OF_ONE_KIND = ("fidelity", "list", "clips", "data_hash", "width", "causal", "norm", "training")
@@ -37,8 +37,7 @@ class Tables:
     @classmethod
     def shipped(cls) -> Tables:
         """Those of the package."""
-        entries = [Path(str(entry)) for entry in resources.files(TABLES).iterdir()]
-        return cls({path.stem: path for path in sorted(entries) if path.suffix == ".csv"}, "this package")
+        return cls({path.stem: path for path in sorted(TABLES.glob("*.csv"))}, "this package")
 
     @classmethod
     def of(cls, folder: str | Path) -> Tables:

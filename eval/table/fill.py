@@ -16,8 +16,8 @@ from eval.costs import macs, parameters
 from eval.evaluation import perceptual_scores
 from eval.machine import fingerprint
 from eval.measure import Measured, measure
-from eval.quality_table import QualityHeader, QualityRow, QualityTable
-from eval.scoring import Prepared, Scores, score_all
+from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.table.scoring import Prepared, Scores, score_all
 from supernet.checkpoint import weights_hash
 from supernet.errors import UserError
 from supernet.extraction import extract

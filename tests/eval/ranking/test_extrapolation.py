@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from eval.extrapolation import anchored, last_epochs, power_law
+from eval.ranking.extrapolation import anchored, last_epochs, power_law
 from supernet.space import SearchSpace
 
 SUBNETS = SearchSpace().subnets[:6]
@@ -40,7 +40,7 @@ def test_a_curve_without_a_fit_falls_back_to_its_last_epochs(monkeypatch):
     def diverges(*args, **options):
         raise RuntimeError("no convergence")
 
-    monkeypatch.setattr("eval.extrapolation.curve_fit", diverges)
+    monkeypatch.setattr("eval.ranking.extrapolation.curve_fit", diverges)
     assert power_law(CURVES) == last_epochs(CURVES)
 
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from eval import bundled
-from eval.bundled import Tables
-from eval.quality_table import QualityTable
+from eval.table import shipped as bundled
+from eval.table.quality_table import QualityTable
+from eval.table.shipped import Tables
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER
 

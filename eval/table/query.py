@@ -13,7 +13,7 @@ from eval.machine import fingerprint
 from supernet.errors import UserError
 
 if TYPE_CHECKING:
-    from eval.quality_table import QualityRow, QualityTable
+    from eval.table.quality_table import QualityRow, QualityTable
 
 MOST_TIES_NAMED = 3
 

@@ -13,7 +13,6 @@ import pytest
 import soundfile
 from PIL import Image
 
-from eval.quality_table import QualityHeader, QualityRow, QualityTable
 from eval.report.content import (
     EvaluationRow,
     ExampleClip,
@@ -27,6 +26,7 @@ from eval.report.content import (
 from eval.report.format import count, duration, score
 from eval.report.media import lips_sprite_url, spectrogram_db
 from eval.report.page import write_page
+from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet.space import PAPER_WINNER, SearchSpace
 
 SECTIONS = ("listen", "conditions", "budget", "search", "fidelities", "made", "table")

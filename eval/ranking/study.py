@@ -1,5 +1,5 @@
 """Cheap scores held against stand-alone training: everything that `ofa-avse rank` says, as figures. Called by
-`eval.ranking_report` and `eval.ranking_plot`. Free of torch.
+`eval.ranking.report` and `eval.ranking.plot`. Free of torch.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from statistics import fmean
 
 import numpy as np
 
-from eval.bundled import MAKE, Tables, check_alike, check_seeds, of_seeds
 from eval.costs import macs, parameters
-from eval.extrapolation import FULL, anchored, last_epochs, power_law
-from eval.quality_table import AGAIN, QualityTable
-from eval.ranking import Choice, Interval, Resamples, Values, pooled_deviation, receptive_field, regret
-from eval.truth import equal_macs
+from eval.ranking.bands import equal_macs
+from eval.ranking.extrapolation import FULL, anchored, last_epochs, power_law
+from eval.ranking.tau import Choice, Interval, Resamples, Values, pooled_deviation, receptive_field, regret
+from eval.table.quality_table import AGAIN, QualityTable
+from eval.table.shipped import MAKE, Tables, check_alike, check_seeds, of_seeds
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 

@@ -3,7 +3,7 @@
 import pytest
 
 from eval.costs import macs
-from eval.truth import BANDS, OF_A_BAND, TOLERANCE, equal_macs, truth_bands
+from eval.ranking.bands import BANDS, OF_A_BAND, TOLERANCE, equal_macs, truth_bands
 from supernet.space import AXES, PAPER_WINNER, SearchSpace
 
 CORNERS = {SearchSpace.smallest, SearchSpace.largest}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eval.machine import fingerprint
-from eval.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
@@ -239,7 +239,7 @@ def test_binary_file_is_refused(tmp_path):
 
 
 def test_a_query_does_not_import_torch():
-    script = "import sys, eval.quality_table; sys.exit('torch' in sys.modules)"
+    script = "import sys, eval.table.quality_table; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
 
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from eval.ranking import (
+from eval.ranking.bands import truth_bands
+from eval.ranking.tau import (
     DRAWS,
     Interval,
     Resamples,
@@ -17,7 +18,6 @@ from eval.ranking import (
     tau_in_bands,
     tau_of_the_expected,
 )
-from eval.truth import truth_bands
 from supernet.space import PAPER_WINNER, SearchSpace
 
 BANDS = truth_bands(SearchSpace(1 / 8))

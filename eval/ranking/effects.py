@@ -1,5 +1,5 @@
 """What each axis of the space is worth: effects, interactions, and what is left of them at equal MACs. Called by
-`eval.ranking_report`. Free of torch.
+`eval.ranking.report`. Free of torch.
 """
 
 from __future__ import annotations
