@@ -22,11 +22,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from controller.evaluation import Evaluation
-from controller.ledger import Ledger
-from controller.reward import Costs
-from controller.search import LEDGER, RESULT, search
-from controller.settings import SearchSettings
+from controller.ladder.evaluation import Evaluation
+from controller.ladder.ledger import Ledger
+from controller.search.loop import LEDGER, RESULT, search
+from controller.search.reward import Costs
+from controller.search.settings import SearchSettings
 from eval.costs import parameters
 from supernet.space import SearchSpace, Subnet
 

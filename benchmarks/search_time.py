@@ -25,15 +25,15 @@ os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 import torch
 from jsonargparse import ArgumentParser
 
-from controller import stages
-from controller.benchmark.landscapes import synthetic
-from controller.benchmark.runs import Answers
-from controller.config import Settings
-from controller.evaluation import Evaluation, Evaluator
-from controller.oracle import BudgetSpent, Oracle
-from controller.search import search
-from controller.settings import SearchSettings
-from controller.surrogate import surrogate_search
+from controller.ladder.evaluation import Evaluation, Evaluator
+from controller.run import stages
+from controller.run.config import Settings
+from controller.search.loop import search
+from controller.search.oracle import BudgetSpent, Oracle
+from controller.search.settings import SearchSettings
+from controller.search.surrogate import surrogate_search
+from controller.studies.methods.landscapes import synthetic
+from controller.studies.methods.runs import Answers
 from supernet.space import SearchSpace
 
 SHARE, ROUND = 0.05, 10.0  # the bars

@@ -1,6 +1,6 @@
 """The command line: `ofa-avse COMMAND --config FILE --any.field value`, and nothing else.
 
-A command is a typed function of `controller.commands`; its parameters, and the fields of `Settings` where it takes
+A command is a typed function of `controller.commands.run`; its parameters, and the fields of `Settings` where it takes
 them, are its options. What a user can mend ends as one line on the error stream and exit code 2.
 """
 
@@ -23,34 +23,34 @@ SWITCHES = {"no_lips": "enhance from the sound alone"}  # options that take no v
 
 
 class Command(NamedTuple):
-    module: str  # imported when the command is asked for: a query does not wait for torch
+    module: str  # of `controller`, imported when the command is asked for: a query does not wait for torch
     help: str
 
 
 COMMANDS = {
     "quickstart": Command(
-        "controller.quickstart", "the whole job: corpus, train, score, search, retrain, evaluate, report"
+        "commands.quickstart", "the whole job: corpus, train, score, search, retrain, evaluate, report"
     ),
-    "data": Command("controller.data_commands", "make the corpus: synthesise talkers, or index and prepare recordings"),
-    "data index": Command("controller.data_commands", "what recordings there are, by their headers, and which are bad"),
-    "data prepare": Command("controller.data_commands", "sound and lip regions of all recordings, ready for `data`"),
-    "data pack": Command("controller.data_commands", "a corpus in tar shards, for many machines; trains as it is"),
-    "data inspect": Command("controller.data_commands", "a picture of the corpus: faces, lips, sound, counts, SNRs"),
-    "train": Command("controller.commands", "train the supernet; goes on where it stopped"),
-    "score": Command("controller.commands", "quality table of all 324 subnets, with costs"),
-    "query": Command("controller.query", "best subnet of a quality table for any combination of budgets"),
-    "search": Command("controller.commands", "find a subnet with the PPO controller or a rival"),
-    "extract": Command("controller.commands", "cut a subnet out of the supernet"),
-    "retrain": Command("controller.commands", "train a subnet from scratch"),
-    "evaluate": Command("controller.commands", "SI-SNRi, PESQ, STOI and ESTOI of a model, by condition and SNR"),
-    "profile": Command("controller.commands", "parameters, MACs, latency, RTF and memory on this machine"),
-    "enhance": Command("controller.commands", "enhance a sound file, a video or a folder of them"),
-    "truth": Command("controller.truth", "train subnets alone and fine-tune them all, to check the scores"),
-    "recipes": Command("controller.recipes", "train the supernet under every recipe at equal cost and compare"),
-    "rank": Command("controller.rank", "how well the scores rank subnets as stand-alone training would"),
-    "tables": Command("controller.paper_tables", "the paper's Tables 2 and 3 from a run, the paper's figures beside"),
-    "benchmark": Command("controller.benchmark.command", "every search method on tables whose answers are known"),
-    "report": Command("controller.commands", "the page of a run"),
+    "data": Command("commands.data", "make the corpus: synthesise talkers, or index and prepare recordings"),
+    "data index": Command("commands.data", "what recordings there are, by their headers, and which are bad"),
+    "data prepare": Command("commands.data", "sound and lip regions of all recordings, ready for `data`"),
+    "data pack": Command("commands.data", "a corpus in tar shards, for many machines; trains as it is"),
+    "data inspect": Command("commands.data", "a picture of the corpus: faces, lips, sound, counts, SNRs"),
+    "train": Command("commands.run", "train the supernet; goes on where it stopped"),
+    "score": Command("commands.run", "quality table of all 324 subnets, with costs"),
+    "query": Command("commands.query", "best subnet of a quality table for any combination of budgets"),
+    "search": Command("commands.run", "find a subnet with the PPO controller or a rival"),
+    "extract": Command("commands.run", "cut a subnet out of the supernet"),
+    "retrain": Command("commands.run", "train a subnet from scratch"),
+    "evaluate": Command("commands.run", "SI-SNRi, PESQ, STOI and ESTOI of a model, by condition and SNR"),
+    "profile": Command("commands.run", "parameters, MACs, latency, RTF and memory on this machine"),
+    "enhance": Command("commands.run", "enhance a sound file, a video or a folder of them"),
+    "truth": Command("studies.truth", "train subnets alone and fine-tune them all, to check the scores"),
+    "recipes": Command("studies.recipes", "train the supernet under every recipe at equal cost and compare"),
+    "rank": Command("studies.rank", "how well the scores rank subnets as stand-alone training would"),
+    "tables": Command("studies.paper_tables", "the paper's Tables 2 and 3 from a run, the paper's figures beside"),
+    "benchmark": Command("studies.methods.command", "every search method on tables whose answers are known"),
+    "report": Command("commands.run", "the page of a run"),
 }
 
 
@@ -118,7 +118,7 @@ def run(name: str, options: list[str]) -> int | None:
     if name not in COMMANDS:
         raise UserError(f"{name}: no such command; use one of {', '.join(COMMANDS)}")
     command = COMMANDS[name]
-    function = getattr(import_module(command.module), name.split()[-1])
+    function = getattr(import_module(f"controller.{command.module}"), name.split()[-1])
     parameters = inspect.signature(function, eval_str=True).parameters
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.help, exit_on_error=True)
@@ -129,7 +129,7 @@ def run(name: str, options: list[str]) -> int | None:
         parser.add_argument(f"--{key}", action="store_true", help=SWITCHES[key])
     values = {}
     if "settings" in parameters:
-        from controller.config import Settings
+        from controller.run.config import Settings
 
         parser.add_argument("--config", action=NamedConfig, help="a YAML file, or the name of a shipped one")
         fields = parser.add_class_arguments(Settings, as_group=False)

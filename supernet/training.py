@@ -1,5 +1,5 @@
 """The one training loop: the supernet, the 10-epoch fine-tune and the retrain from scratch differ only in the sampler
-and the initial weights. Called by the command line and by controller.finetuning.
+and the initial weights. Called by the command line and by controller.ladder.finetuning.
 
 Every length is counted in optimiser steps. A batch and a sampler's visits are pure functions of (seed, step), and the
 network draws no random numbers, so weights, optimiser moments and the step number are the whole state: a run killed

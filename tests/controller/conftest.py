@@ -9,7 +9,8 @@ import torch
 from supernet.space import SearchSpace
 
 # Worker processes import `landscape`, and the tests whose evaluators they are given, by name.
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parents[2])]
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE), str(HERE / "ladder"), str(HERE.parents[1])]
 
 
 @pytest.fixture(scope="session")

@@ -10,10 +10,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from controller.evaluation import Evaluation
-from controller.reward import Costs
-from controller.search import search
-from controller.settings import SearchSettings
+from controller.ladder.evaluation import Evaluation
+from controller.search.loop import search
+from controller.search.reward import Costs
+from controller.search.settings import SearchSettings
 from supernet.space import SearchSpace, Subnet
 
 

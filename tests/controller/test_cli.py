@@ -175,8 +175,8 @@ def test_profile_measures_no_clip_without_length(seconds, capsys):
 
 
 def test_two_processes_do_not_share_a_run(tmp_path, capsys):
-    from controller import stages
-    from controller.config import Settings
+    from controller.run import stages
+    from controller.run.config import Settings
 
     with stages.working(Settings(run=str(tmp_path))):
         assert "in use" in refused(capsys, "train", "--run", tmp_path)

@@ -1,0 +1,209 @@
+"""The commands of `ofa-avse` that work in a run's folder: each calls its stage and prints what a person asks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import torch
+
+from controller.run import stages
+from controller.run.config import Settings
+from controller.run.confirmation import confirm, found
+from controller.run.report import write_report
+from controller.search.reward import Costs, RewardSettings
+from eval.costs import macs, parameters
+from eval.measure import measure
+from supernet.checkpoint import load, read_notes, save
+from supernet.data.corpus import Corpus
+from supernet.data.lips.find import Rule
+from supernet.data.mixing.batches import LIPS, FixedMixtures
+from supernet.deploy.enhance import enhance as enhance_source
+from supernet.deploy.reading import lip_frames
+from supernet.distributed import rank
+from supernet.errors import UserError
+from supernet.extraction import extract as cut_out
+from supernet.models import SMALL
+from supernet.space import SearchSpace, Subnet, channels
+from supernet.tracking import start_tracking
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
+
+
+def train(settings: Settings) -> None:
+    """Train the supernet."""
+    with stages.working(settings, ranks=True):
+        tracker = None
+        if rank() == 0:
+            tracker = start_tracking(settings.tracking, settings.folder, "supernet", asdict(settings))
+        stages.train_supernet(settings, tracker)
+    if rank() == 0:
+        print(f"{settings.folder / 'supernet' / stages.WEIGHTS}: the supernet of all 324 subnets")
+
+
+def score(settings: Settings) -> None:
+    """Score all subnets."""
+    with stages.working(settings):
+        table = stages.score(settings)
+    print(f"{table.path}: {len(table)} subnets ({table.header.fidelity}, {table.header.clips} clips)")
+    print(table.best().text())
+
+
+def search(settings: Settings) -> None:
+    """Search for a subnet."""
+    with stages.working(settings):
+        result = stages.search(settings)
+    winner = result.winner
+    print(
+        f"{winner.subnet}  SI-SNRi {winner.si_snri:.2f} dB +- {winner.standard_error:.2f} "
+        f"({winner.fidelity}, {winner.clips} clips), reward {result.winner_reward:.3f}, "
+        f"after {len(result.evaluations)} distinct evaluations in {len(result.rows) - 1} steps"
+        + (" (search.max_evaluations spent)" if result.budget_spent else "")
+    )
+    if missed := beyond_target(winner.subnet, result.reward, stages.costs(settings), result.settings.may_win):
+        print(missed)
+
+
+def beyond_target(
+    subnet: Subnet, reward: RewardSettings, costs: Costs, may_win: Callable[[Subnet], bool]
+) -> str | None:
+    """What to say of a subnet that exceeds the target, which the reward weighs and does not enforce; None where it
+    keeps to it or, under the latency reward, there is none."""
+    if reward.kind != "paper" or costs.of(subnet, reward.cost) <= reward.target:
+        return None
+    least = min(costs.of(other, reward.cost) for other in filter(may_win, SearchSpace()))
+    fits = least <= reward.target
+    return (
+        f"beyond search.reward.target: {reward.cost} {costs.of(subnet, reward.cost):,.6g} of {reward.target:,.6g}; "
+        + ("raise search.reward.beta, or look longer" if fits else f"no subnet fits, the least is {least:,.6g}")
+    )
+
+
+def extract(
+    settings: Settings,
+    output: str,
+    subnet: str | None = None,
+    model: str | None = None,
+    precision: Literal["fp32", "bf16"] = "fp32",
+) -> None:
+    """Cut a subnet out of a supernet, and write it as a network of its own.
+
+    Args:
+        output: file to write.
+        subnet: its name, or `largest`, `smallest`, `winner` (the paper's); that of the run's search when not given.
+        model: network to cut from; the run's supernet when not given.
+        precision: of the weights in the file; bf16 halves it, for a whole `model` too, named as its own subnet.
+    """
+    chosen = stages.named(subnet) if subnet else found(settings)
+    path = Path(model) if model else stages.supernet_path(settings)
+    network, notes = load(path), read_notes(path)
+    origin = f"inherited from {network.subnet}" if chosen != network.subnet else "as they were"
+    if chosen != network.subnet:  # a part of it was not trained as the notes say, and is no run's finished network
+        notes = {"weights": origin, "lip_region": notes.get("lip_region", "detect"), "from": notes}
+    save(cut_out(network, chosen), output, DTYPES[precision], **notes)
+    print(f"{output}: {chosen}, {parameters(chosen, network.width):,} parameters, weights {origin}")
+
+
+def retrain(settings: Settings, subnet: str | None = None) -> None:
+    """Train a subnet from scratch.
+
+    Args:
+        subnet: its name, or `largest` or `smallest`; when not given, the best `search.confirm` of the run's search, of
+            which the best becomes the run's winner.
+    """
+    with stages.working(settings):
+        chosen = stages.named(subnet) if subnet else found(settings)
+        tracker = start_tracking(settings.tracking, settings.folder, f"retrain {chosen}", asdict(settings))
+        if subnet:
+            stages.retrain(settings, chosen, tracker)
+            path = stages.retrained_path(settings, chosen)
+        else:
+            chosen = confirm(settings, tracker)
+            path = stages.keep_winner(settings, chosen)
+    print(f"{path}: {chosen}, {stages.retrained_score(settings, chosen)}")
+
+
+def evaluate(
+    settings: Settings,
+    model: str | None = None,
+    corpus: str | None = None,
+    list: str = "test",
+    perceptual: bool = True,
+    lips: Sequence[str | bool] = ("true", "none", "other"),
+) -> None:
+    """Test a model.
+
+    Args:
+        corpus: folder of any prepared corpus; the run's when not given.
+        model: weights to test; the run's retrained winner when not given.
+        list: which list of the corpus: `test`, `val` or, for real recordings, `test_other`.
+        perceptual: PESQ, STOI and ESTOI too.
+        lips: what the model sees, each a line of the tables: `true`, `none`, `other` (another clip's), or what bad
+            video shows: `black`, `frozen`, `occluded`, `low_resolution`, `delayed`, `dropped`.
+    """
+    seen = ["true" if name is True else str(name) for name in lips]  # YAML reads true as a truth value
+    if not seen or set(seen) - set(LIPS) or len(set(seen)) < len(seen):
+        raise UserError(f"lips: must be some of {', '.join(LIPS)}, each once; not {', '.join(seen) or 'empty'}")
+    with stages.working(settings):
+        path = Path(model) if model else settings.folder / stages.WINNER
+        read_notes(path)  # a wrong file is named before a corpus is made
+        fixed = FixedMixtures(Corpus.open(corpus) if corpus else stages.corpus(settings), list)
+        print(stages.evaluate(fixed, path, list, perceptual, seen).text())
+        print()
+        print(stages.evaluate_wiener(settings, fixed, list, perceptual).text())
+
+
+def profile(settings: Settings, model: str | None = None, subnet: str | None = None, seconds: float = 3.0) -> None:
+    """Measure a network here.
+
+    Args:
+        model: weights to measure.
+        subnet: or the name of a subnet, measured with fresh weights at network.width.
+        seconds: length of the clip.
+    """
+    if seconds <= 0:
+        raise UserError(f"seconds: must be above 0, but is {seconds:g}")
+    network = load(model) if model else stages.network(settings, stages.named(subnet or "winner"), settings.seed)
+    measured = measure(network, seconds, settings.scoring.threads)
+    print(f"{network.subnet} at width {network.width:g}: {channels(network.subnet, network.width)}")
+    print(f"parameters {parameters(network.subnet, network.width):,}")
+    print(f"MACs       {macs(network.subnet, network.width) / 1e6:,.1f} M per second of audio, lips included")
+    print(f"latency    {measured.latency_ms:.1f} ms for {measured.seconds:g} s, RTF {measured.rtf:.4f}")
+    print(f"memory     {measured.memory_mb:.1f} MB, weights and activations")
+    print(f"measured on {measured.machine}")
+
+
+def enhance(
+    source: str,
+    model: str | None = None,
+    output: str | None = None,
+    lips: str | None = None,
+    no_lips: bool = False,
+    lip_region: Rule | None = None,
+    landmark_model: str | None = None,
+) -> None:
+    """Write the enhanced sound of the source beside it, as <name>.enhanced.wav.
+
+    Args:
+        source: a sound file, a video, or a folder of them.
+        model: weights, as `retrain` or `extract` wrote them; those of the package when not given.
+        output: file to write; for a folder, a folder.
+        lips: video of the talker, for a source without one of its own.
+        no_lips: enhance from sound alone.
+        lip_region: how the mouth is found, as in `data.lip_region`; as it was for the model's training when not given.
+        landmark_model: file of MediaPipe's face landmarker; for `landmarks`.
+    """
+    path = Path(model) if model else SMALL
+    rule = lip_region or read_notes(path).get("lip_region", "detect")
+    find_lips = partial(lip_frames, rule=rule, landmark_model=landmark_model)
+    for written in enhance_source(load(path), source, output, lips, no_lips, find_lips=find_lips):
+        print(written)
+
+
+def report(settings: Settings) -> None:
+    """Write the page of the run."""
+    with stages.working(settings):
+        print(write_report(settings))

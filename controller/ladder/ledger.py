@@ -1,0 +1,84 @@
+"""The ledger: every evaluation ever paid for, in one SQLite file on a local disk.
+
+Written by the parent process alone. Each row is committed by itself, so a process killed at any moment loses at most
+the evaluation it was computing.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from supernet.checkpoint import identity_hash
+from supernet.errors import UserError
+
+
+class Ledger:
+    """Evaluations by identity: the key is the sha256 of the identity's canonical JSON, so anything that changes an
+    evaluation's outcome must be in its identity. Raises UserError when `path` holds something else than a ledger.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with self._readable():
+            self._connection = sqlite3.connect(self.path, isolation_level=None)  # None: a transaction a statement
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS evaluations "
+                "(row INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, identity TEXT NOT NULL, record TEXT NOT NULL)"
+            )
+
+    @contextmanager
+    def _readable(self) -> Iterator[None]:
+        """Turn what SQLite says of a damaged file, a full disk or a place where it may not write into one line."""
+        try:
+            yield
+        except sqlite3.IntegrityError:
+            raise
+        except sqlite3.OperationalError as error:  # what it holds is sound
+            raise UserError(f"{self.path}: {error}; make room, or let it be read and written, and try again") from error
+        except sqlite3.DatabaseError as error:
+            raise UserError(f"{self.path}: cannot be used as a ledger ({error}); move it away and try again") from error
+
+    def get(self, identity: dict[str, Any]) -> dict[str, Any] | None:
+        """The record stored for `identity`, or None."""
+        key = identity_hash(identity)
+        with self._readable():
+            row = self._connection.execute("SELECT record FROM evaluations WHERE key = ?", [key]).fetchone()
+        try:
+            return json.loads(row[0]) if row else None
+        except ValueError as error:
+            raise self.damaged(identity, error) from error
+
+    def damaged(self, identity: dict[str, Any], error: Exception) -> UserError:
+        """What to raise for a record that cannot be read."""
+        subnet = identity.get("subnet")
+        return UserError(f"{self.path}: record of {subnet} is damaged ({error!r}); move the file away and try again")
+
+    def put(self, identity: dict[str, Any], record: dict[str, Any]) -> None:
+        """Store a record, durably once this returns. Raises sqlite3.IntegrityError when there is one already, and
+        ValueError for a NaN, which JSON does not have."""
+        with self._readable():
+            self._connection.execute(
+                "INSERT INTO evaluations (key, identity, record) VALUES (?, ?, ?)",
+                [identity_hash(identity), json.dumps(identity), json.dumps(record, allow_nan=False)],
+            )
+
+    def rows(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        """Every (identity, record), in the order in which they were stored."""
+        with self._readable():
+            found = self._connection.execute("SELECT identity, record FROM evaluations ORDER BY row").fetchall()
+        return [(json.loads(identity), json.loads(record)) for identity, record in found]
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __enter__(self) -> Ledger:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()

@@ -1,0 +1,60 @@
+"""Mode `paper` of the controller: progressive shrinking, the paper's Algorithm 1.
+
+Source: section 3.5 of "Efficient Audio-Visual Speech Enhancement via Neural Architecture Search".
+"""
+
+from __future__ import annotations
+
+import torch
+
+from controller.search.mdp import ArchitectureEnv, action_name
+from controller.search.oracle import Move, Oracle
+from controller.search.ppo import agent, roll_out, update
+from controller.search.settings import SearchSettings
+from supernet.space import Subnet
+
+
+def progressive_shrinking(oracle: Oracle, settings: SearchSettings) -> None:
+    """Walk from the largest subnet, learn, and start again from the best of the last trajectory.
+
+    With several workers that many episodes start from the same subnet and the best of all their trajectories is next.
+    """
+    environments = [
+        ArchitectureEnv(
+            oracle.space,
+            oracle.quality,
+            oracle.costs.params,
+            oracle.reward_settings,
+            oracle.costs.latency_ms,
+            settings.state,
+            settings.steps,
+            settings.compute_bound,
+            oracle.costs.macs,
+            settings.masked,
+        )
+        for _ in range(settings.workers)
+    ]
+    start = oracle.space.largest
+    baseline, _ = environments[0].reset(options={"start": start})
+    policy, optimiser = agent(torch.from_numpy(baseline), settings.ppo, settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+
+    for done in range(0, settings.episodes, settings.workers):
+        walking = environments[: settings.episodes - done]
+        trajectory: list[Subnet] = []
+
+        def evaluate(step: int, actions: list[int]) -> None:
+            # an invalid action, possible without the mask alone, stays where it is
+            reached = [e.after(action) or e.subnet for e, action in zip(walking, actions)]
+            oracle.visit(
+                [
+                    Move(done + 1 + index, step, subnet, action_name(action))
+                    for index, (subnet, action) in enumerate(zip(reached, actions))
+                ]
+            )
+            trajectory.extend(reached)
+
+        options = [{"start": start}] * len(walking)
+        rollout = roll_out(policy, walking, settings.ppo, generator, options, evaluate)
+        update(policy, optimiser, rollout, settings.ppo)
+        start = max((subnet for subnet in trajectory if subnet != start), key=oracle.reward, default=start)

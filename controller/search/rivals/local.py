@@ -1,0 +1,42 @@
+"""Local search: climb to the best neighbour until none is better, then start elsewhere.
+
+Source: White et al. 2021, "Exploring the Loss Landscape in Neural Architecture Search".
+"""
+
+from __future__ import annotations
+
+import random
+
+from controller.search.oracle import Oracle
+from controller.search.settings import SearchSettings
+
+
+def local_search(oracle: Oracle, settings: SearchSettings) -> None:
+    """Look at episodes x steps subnets: all neighbours of the current one, then those of the best of them, and so on.
+
+    Each climb starts at a random subnet that was not evaluated before.
+    """
+    draw = random.Random(settings.seed)
+    eligible = [subnet for subnet in oracle.space if settings.may_win(subnet)]
+    draw.shuffle(eligible)
+    looked = 0
+
+    def look(subnets: list) -> None:
+        nonlocal looked
+        subnets = subnets[: settings.looks - looked]
+        looked += len(subnets)
+        for first in range(0, len(subnets), settings.workers):
+            oracle.look(subnets[first : first + settings.workers])
+
+    for start in eligible:
+        if start in oracle.evaluations:
+            continue
+        look([start])
+        here, moved = start, True
+        while moved and looked < settings.looks:
+            near = [subnet for subnet in oracle.space.neighbours(here) if settings.may_win(subnet)]
+            look([subnet for subnet in near if subnet not in oracle.evaluations])
+            best = max((subnet for subnet in [here, *near] if subnet in oracle.evaluations), key=oracle.reward)
+            here, moved = best, best != here
+        if looked >= settings.looks:
+            return
