@@ -15,6 +15,7 @@ import os
 import statistics
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")  # as the command line does
 
@@ -23,9 +24,9 @@ import torch
 from supernet import AVConvTasNet, SearchSpace, extract
 from supernet.data.mixing.batches import Batch
 from supernet.losses import si_snr
-from supernet.recipe import Sandwich, Visit
+from supernet.recipe import NetworkObjective, Sandwich, SupernetObjective
 from supernet.space import AXES, PAPER_WINNER, Subnet
-from supernet.training import gradients
+from supernet.training import Objective
 
 
 def main() -> None:
@@ -73,16 +74,14 @@ def scoring(network: AVConvTasNet, options: argparse.Namespace) -> None:
 
 def steps(network: AVConvTasNet, options: argparse.Namespace) -> None:
     mixture, lips = clip(16, 1.28)
-    sandwich = Sandwich(SearchSpace(options.width), random=2)
-    plain = [Visit(SearchSpace.largest, (SearchSpace.largest.repeats,))]
-    present = torch.ones(16, dtype=torch.bool)
+    batch = Batch(mixture, mixture, lips, torch.ones(16, dtype=torch.bool))
+    sandwich, plain = SupernetObjective(Sandwich(SearchSpace(options.width), random=2)), NetworkObjective()
 
-    def step(visits: list[Visit]) -> Callable[[], None]:
-        return lambda: gradients(network, Batch(mixture, mixture, lips, present), visits)
+    def step(objective: Objective, number: int) -> Callable[[], None]:
+        return lambda: objective.gradients(network, batch, number, nullcontext)
 
-    ratios = [(seconds(step(sandwich.visits(number))), seconds(step(plain))) for number in range(options.repeats + 1)][
-        1:
-    ]
+    ratios = [(seconds(step(sandwich, number)), seconds(step(plain, number))) for number in range(options.repeats + 1)]
+    ratios = ratios[1:]
     a, b = (statistics.median(column) for column in zip(*ratios, strict=True))
     print(f"step, 16 clips of 1.28 s: {a:.3f} s sandwich, {b:.3f} s largest, ratio {a / b:.2f}")
 

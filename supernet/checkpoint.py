@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +14,17 @@ from torch import Tensor, nn
 
 from supernet.errors import UserError
 from supernet.files import write_atomically
-from supernet.model import AVConvTasNet, Variant
+from supernet.model import AVConvTasNet
 from supernet.space import Subnet
 from supernet.timing import SAMPLE_RATE
+
+PLAIN = {"fusion": "add", "dilation": "exponential", "mask_heads": "one"}  # what older files say of every network
 
 
 def write_tensors(path: Path, tensors: dict[str, Tensor], header: dict[str, Any]) -> None:
     """Save tensors with a JSON header, atomically. Raises UserError where they cannot be written, as on a full disk."""
-    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    # A copy of each, since tensors that share memory, as tied weights do, are refused by the format.
+    contiguous = {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
     try:
         write_atomically(path, lambda temporary: save_file(contiguous, temporary, {"header": json.dumps(header)}))
     except SafetensorError as error:
@@ -46,35 +48,34 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
     return tensors, header
 
 
-def save(network: AVConvTasNet, path: str | Path, dtype: torch.dtype = torch.float32, **notes: Any) -> None:
-    """Write a network so that `load` rebuilds it: shape, width, causality, norm and sample rate are inside.
+def architecture(network: nn.Module) -> dict[str, Any]:
+    """How a network is built, as JSON values: what it says of itself, or at least its class."""
+    return getattr(network, "architecture", {"class": type(network).__name__})
+
+
+def save(network: nn.Module, path: str | Path, dtype: torch.dtype = torch.float32, **notes: Any) -> None:
+    """Write a network with all that it says of its `architecture`; an AVConvTasNet is rebuilt from it by `load`.
 
     Args:
         dtype: of the weights on disk; bfloat16 halves the file. They run in fp32 all the same.
         notes: JSON values kept in the header, such as how it was trained; see `read_notes`.
     """
-    header = {
-        "kind": "network",
-        "subnet": str(network.subnet),
-        "width": network.width,
-        "causal": network.causal,
-        "norm": network.norm,
-        "variant": asdict(network.variant),
-        "sample_rate": SAMPLE_RATE,
-        "notes": notes,
-    }
-    write_tensors(Path(path), {name: weight.to(dtype) for name, weight in network.state_dict().items()}, header)
+    header = {"kind": "network", **architecture(network), "sample_rate": SAMPLE_RATE, "notes": notes}
+    weights = network.state_dict().items()
+    write_tensors(Path(path), {name: w.to(dtype) if w.is_floating_point() else w for name, w in weights}, header)
 
 
 def load(path: str | Path) -> AVConvTasNet:
     """The network that `save` wrote, ready to run. Raises UserError naming the file when it holds none."""
     tensors, header = read_tensors(Path(path), "network")
+    if (kind := header.get("class", AVConvTasNet.__name__)) != AVConvTasNet.__name__:
+        raise UserError(f"{path}: holds a network of class {kind}, which only the code that trained it can build")
+    if header.get("variant", PLAIN) != PLAIN:
+        raise UserError(f"{path}: holds a variant of the network ({header['variant']}); commit ee8efb0 can read it")
     try:
         if header["norm"] not in ("global", "frame"):
             raise ValueError(f"norm {header['norm']}")
-        variant = Variant(**header.get("variant", {}))
-        subnet = Subnet.parse(header["subnet"])
-        network = AVConvTasNet(subnet, header["width"], header["causal"], header["norm"], variant)
+        network = AVConvTasNet(Subnet.parse(header["subnet"]), header["width"], header["causal"], header["norm"])
         network.load_state_dict(tensors)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, UserError) as error:
         reason = " ".join(str(error).split())[:200]

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from supernet.errors import UserError
 
@@ -46,13 +46,14 @@ def agree(fabric: Fabric, what: str, value: Any) -> None:
         raise UserError(f"{what}: rank {fabric.global_rank} has another than rank 0; share run folder and corpus")
 
 
-def average_gradients(fabric: Fabric, network: nn.Module, quality: float) -> float:
-    """Put the mean over all ranks into the gradients, and return that of `quality`. Each rank has as many clips."""
+def average_gradients(fabric: Fabric, network: nn.Module, figures: Tensor) -> Tensor:
+    """Put the mean over all ranks into the gradients, and return that of `figures`. Each rank has as many clips."""
     if fabric.world_size == 1:
-        return quality
+        return figures
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
-    own = torch.cat([gradient.flatten() for gradient in gradients] + [gradients[0].new_tensor([quality])])
+    own = torch.cat([gradient.flatten() for gradient in gradients] + [figures])
     mean = fabric.all_reduce(own, reduce_op="mean")
-    for gradient, part in zip(gradients, mean[:-1].split([gradient.numel() for gradient in gradients])):
+    *means, figures = mean.split([gradient.numel() for gradient in gradients] + [len(figures)])
+    for gradient, part in zip(gradients, means, strict=True):
         gradient.copy_(part.view_as(gradient))
-    return mean[-1].item()
+    return figures

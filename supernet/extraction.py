@@ -20,7 +20,7 @@ def extract(network: AVConvTasNet, subnet: Subnet) -> AVConvTasNet:
     for axis in ("encoder", "bottleneck", "blocks", "repeats", "expansion", "visual"):
         if getattr(subnet, axis) > getattr(network.subnet, axis):
             raise UserError(f"subnet {subnet}: does not fit into a network built at {network.subnet} ({axis})")
-    small = AVConvTasNet(subnet, network.width, network.causal, network.norm, network.variant)
+    small = type(network)(subnet, network.width, network.causal, network.norm)
     shape = channels(subnet, network.width)
     weights = dict(network.named_parameters())
     for name, parameter, axes in parameter_axes(small):

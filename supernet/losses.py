@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
-
 import torch
-import torch.nn.functional as F
 from torch import Tensor
-
-if TYPE_CHECKING:
-    from supernet.model import Pass
 
 
 def si_snr(estimate: Tensor, reference: Tensor, eps: float = 1e-8) -> Tensor:
@@ -62,22 +56,6 @@ def agreement(estimate: Tensor, teacher: Tensor, most: float = 20.0) -> Tensor:
         (...), dB.
     """
     return si_snr(estimate, teacher).clamp(max=most)
-
-
-def disagreement(student: Pass, teacher: Pass, of: Literal["waveform", "mask", "features"]) -> Tensor:
-    """How far a subnet is from its teacher, as a bounded loss; a scalar, mean over the batch.
-
-    Args:
-        student: of any subnet.
-        teacher: of a larger one, detached; its channels that the student lacks are left out.
-        of: `waveform`, the negative `agreement` in dB; `mask`, mean absolute difference; `features`, one minus the
-            cosine of the bottleneck's channels, frame by frame.
-    """
-    if of == "waveform":
-        return -agreement(student.estimate, teacher.estimate).mean()
-    if of == "mask":
-        return (student.mask - teacher.mask[..., : student.mask.shape[-1]]).abs().mean()
-    return 1 - F.cosine_similarity(student.features, teacher.features[..., : student.features.shape[-1]], dim=-1).mean()
 
 
 def level_error(estimate: Tensor, reference: Tensor) -> Tensor:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -20,33 +19,8 @@ from torch import Tensor, nn
 from supernet.elastic import DepthwiseConv, Elastic, LayerNorm, Linear, Norm, PReLU
 from supernet.errors import UserError
 from supernet.lip_encoder import LipHead, LipTrunk
-from supernet.space import AXES, PIXELS, Channels, Subnet, channels
+from supernet.space import PIXELS, Channels, Subnet, channels
 from supernet.timing import KERNEL, LATENTS_PER_FRAME, SAMPLES_PER_FRAME, STRIDE
-
-
-@dataclass(frozen=True)
-class Variant:
-    """Ways to build the network that `ofa-avse recipes` compares; the defaults are what everything else uses, and what
-    the closed forms of `eval.costs` count.
-
-    Attributes:
-        fusion: lips are `add`ed to the bottleneck, or `concatenate`d with it and mixed down by a 1x1 convolution.
-        dilation: of block x: 2^x, or `linear` 1 + x.
-        mask_heads: `one` for every exit, or one `each`.
-    """
-
-    fusion: Literal["add", "concatenate"] = "add"
-    dilation: Literal["exponential", "linear"] = "exponential"
-    mask_heads: Literal["one", "each"] = "one"
-
-
-class Pass(NamedTuple):
-    """What one exit gives: the estimate (batch, samples), its mask (batch, time, encoder), and the features
-    (batch, time, bottleneck) that the mask is read from."""
-
-    estimate: Tensor
-    mask: Tensor
-    features: Tensor
 
 
 class AVConvTasNet(nn.Module):
@@ -57,7 +31,6 @@ class AVConvTasNet(nn.Module):
         width: scales bottleneck, hidden, visual and (down to 80) encoder channels.
         causal: no look-ahead beyond the encoder's window; then the norm is per frame.
         norm: `global` (over the clip) or `frame`; by default `frame` when causal, else `global`.
-        variant: of the network; not for products.
     """
 
     def __init__(
@@ -66,20 +39,33 @@ class AVConvTasNet(nn.Module):
         width: float = 1.0,
         causal: bool = False,
         norm: Norm | None = None,
-        variant: Variant = Variant(),
     ) -> None:
         super().__init__()
         if causal and norm == "global":
             raise UserError("norm: 'global' looks at the whole clip and cannot be causal; use 'frame'")
         self.subnet, self.width, self.causal = subnet, width, causal
         self.norm: Norm = norm or ("frame" if causal else "global")
-        self.variant = variant
         built = channels(subnet, width)
         self.encoder = Encoder(built)
         self.lip_trunk = LipTrunk(width, causal)
         self.lip_head = LipHead(self.lip_trunk.features, built, causal)
-        self.separator = Separator(built, causal, self.norm, variant)
+        dilations = [self.dilation(block) for block in range(built.blocks)]
+        self.separator = Separator(built, causal, self.norm, self.bottleneck(built), dilations)
         self.decoder = Decoder(built)
+
+    def bottleneck(self, built: Channels) -> nn.Module:
+        """(batch, time, encoder) -> (batch, time, bottleneck), to which the lips are added."""
+        return Linear("encoder", "bottleneck", built)
+
+    def dilation(self, block: int) -> int:
+        """Of a repeat's blocks, counted from 0."""
+        return 2**block
+
+    @property
+    def architecture(self) -> dict[str, Any]:
+        """How it is built, in JSON values: what a file says of it."""
+        shape = {"subnet": str(self.subnet), "width": self.width, "causal": self.causal, "norm": self.norm}
+        return {"class": type(self).__name__, **shape}
 
     def forward(
         self,
@@ -113,17 +99,6 @@ class AVConvTasNet(nn.Module):
 
         `features` come from `lip_features`. Returns one (batch, samples) for each exit, in ascending order.
         """
-        return [exit.estimate for exit in self.passes(mixture, features, subnet, exits, lips_present)]
-
-    def passes(
-        self,
-        mixture: Tensor,
-        features: Tensor | None,
-        subnet: Subnet,
-        exits: Sequence[int],
-        lips_present: Tensor | None = None,
-    ) -> list[Pass]:
-        """As `estimates`, with the masks and features that the estimates come from."""
         active = channels(subnet, self.width)
         latents = self.encoder(mixture, active)
         visual = None
@@ -132,7 +107,7 @@ class AVConvTasNet(nn.Module):
             if lips_present is not None:
                 visual = visual * lips_present[:, None, None].to(visual.dtype)
         masks = self.separator.masks(latents, visual, active, exits)
-        return [Pass(self.decoder(latents * mask, active), mask, features) for mask, features in masks]
+        return [self.decoder(latents * mask, active) for mask in masks]
 
     @staticmethod
     def check(mixture: Tensor, lips: Tensor | None) -> None:
@@ -193,29 +168,23 @@ class Decoder(Elastic):
 class Separator(nn.Module):
     """Latents and visual features to masks: norm, bottleneck, R repeats of X dilated blocks, one mask head."""
 
-    def __init__(self, built: Channels, causal: bool, norm: Norm, variant: Variant) -> None:
+    def __init__(
+        self, built: Channels, causal: bool, norm: Norm, bottleneck: nn.Module, dilations: Sequence[int]
+    ) -> None:
         super().__init__()
         self.input_norm = LayerNorm("encoder", built, norm)
-        self.bottleneck = Linear("encoder", "bottleneck", built)
-        # concatenation and a 1x1 convolution: its part for the lips is the lip head's own projection
-        self.fuse = Linear("bottleneck", "bottleneck", built) if variant.fusion == "concatenate" else None
-        dilations = [2**x if variant.dilation == "exponential" else 1 + x for x in range(built.blocks)]
+        self.bottleneck = bottleneck
         self.repeats = nn.ModuleList(
             nn.ModuleList(Block(built, dilation, causal, norm) for dilation in dilations) for _ in range(built.repeats)
         )
         self.mask_activation = PReLU(built)
-        self.mask = _mask_head(built)
-        others = AXES["repeats"][1:] if variant.mask_heads == "each" else ()
-        self.deeper_masks = nn.ModuleDict({str(r): _mask_head(built) for r in others if r <= built.repeats})
+        self.mask = Linear("bottleneck", "encoder", built)
+        nn.init.normal_(self.mask.weight, std=1e-2)  # masks start flat, the estimate as the mixture
+        nn.init.zeros_(self.mask.bias)
 
-    def masks(
-        self, latents: Tensor, visual: Tensor | None, active: Channels, exits: Sequence[int]
-    ) -> list[tuple[Tensor, Tensor]]:
-        """(batch, time, encoder) and (batch, frames, bottleneck) -> after each exit a mask like `latents`, and the
-        features (batch, time, bottleneck) that it comes from."""
+    def masks(self, latents: Tensor, visual: Tensor | None, active: Channels, exits: Sequence[int]) -> list[Tensor]:
+        """(batch, time, encoder) and (batch, frames, bottleneck) -> after each exit a mask like `latents`."""
         x = self.bottleneck(self.input_norm(latents, active), active)
-        if self.fuse is not None:
-            x = self.fuse(x, active)
         if visual is not None:
             x = x + visual.repeat_interleave(LATENTS_PER_FRAME, dim=1)
         masks = []
@@ -223,23 +192,8 @@ class Separator(nn.Module):
             for block in repeat[: active.blocks]:
                 x = block(x, active)
             if done in exits:
-                head = self.deeper_masks[str(done)] if str(done) in self.deeper_masks else self.mask
-                masks.append((torch.sigmoid(head(self.mask_activation(x), active)), x))
+                masks.append(torch.sigmoid(self.mask(self.mask_activation(x), active)))
         return masks
-
-
-def _mask_head(built: Channels) -> Linear:
-    head = Linear("bottleneck", "encoder", built)
-    nn.init.normal_(head.weight, std=1e-2)  # masks start flat, the estimate as the mixture
-    nn.init.zeros_(head.bias)
-    return head
-
-
-def start_as_identity(network: AVConvTasNet) -> None:
-    """Zero the gain of each block's last norm, so that a fresh network passes its bottleneck on nearly unchanged."""
-    for repeat in network.separator.repeats:
-        for block in repeat:
-            nn.init.zeros_(block.depthwise_norm.weight)
 
 
 class Block(nn.Module):

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from supernet.errors import UserError
 
@@ -86,10 +86,8 @@ class SupernetSettings(TrainingSettings):
         shallow_exits: every visit also trains the shallower networks that it contains.
         distillation: weight of the bounded agreement of the other subnets with the largest; off by default, since it
             has not been shown to help.
-        distillation_of: what has to agree: the `waveform` (dB), the `mask` or the `features` before it.
         distillation_from: first step with distillation; it harms early on.
         sort_channels: put hidden, bottleneck and visual channels in order of importance when `largest_alone` is over.
-        zero_init: start every residual block as the identity: the gain of its last norm is zero.
     """
 
     sampler: Literal["uniform", "sandwich", "fair", "progressive"] = "uniform"
@@ -97,10 +95,8 @@ class SupernetSettings(TrainingSettings):
     random_subnets: int = 1
     shallow_exits: bool = False
     distillation: float = 0.0
-    distillation_of: Literal["waveform", "mask", "features"] = "waveform"
     distillation_from: int = 0
     sort_channels: bool = False
-    zero_init: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -116,3 +112,12 @@ class SupernetSettings(TrainingSettings):
                 f"supernet.distillation: the largest teaches, and sampler {self.sampler} seldom visits it; "
                 "choose supernet.sampler: sandwich"
             )
+
+
+DELETED = {"zero_init": False, "distillation_of": "waveform"}  # fields of former settings, at the value that remains
+
+
+def without_deleted(training: dict[str, Any]) -> dict[str, Any]:
+    """Settings of a training as a file has them, freed of fields that no longer exist and say what is true anyway: how
+    files of former versions are compared with the settings of today."""
+    return {key: value for key, value in training.items() if key not in DELETED or DELETED[key] != value}

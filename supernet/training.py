@@ -1,45 +1,45 @@
-"""The one training loop: the supernet, the 10-epoch fine-tune and the retrain from scratch differ only in the sampler
-and the initial weights. Called by the command line and by controller.ladder.finetuning.
+"""The one training loop: of the supernet, the 10-epoch fine-tune, the retrain from scratch, and any other network. They
+differ in the objective, which adds the gradients of a batch, and in the initial weights.
 
-Every length is counted in optimiser steps. A batch and a sampler's visits are pure functions of (seed, step), and the
-network draws no random numbers, so weights, optimiser moments and the step number are the whole state: a run killed
-at any moment and started again ends with the same weights as one left alone, on the same machine and threads. Under
-`torchrun` several processes share every batch (`supernet.distributed`): the same training, up to rounding.
+Every length is counted in optimiser steps. A batch, and the random numbers of a step, are pure functions of (seed,
+step), so weights, optimiser moments and the step number are the whole state: a run killed at any moment and started
+again ends with the same weights as one left alone, on the same machine and threads. Under `torchrun` several processes
+share every batch (`supernet.distributed`): the same training, up to rounding.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
+import numpy as np
 import torch
 from lightning_fabric import Fabric
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from supernet.checkpoint import identity_hash, load, read_notes, read_tensors, save, weights_hash, write_tensors
+from supernet.checkpoint import architecture, identity_hash, read_notes, read_tensors, save, weights_hash, write_tensors
 from supernet.data.mixing.batches import Batch
 from supernet.distributed import agree, average_gradients
 from supernet.distributed import fabric as connect
 from supernet.errors import UserError
-from supernet.losses import disagreement, level_error, si_snr
-from supernet.model import AVConvTasNet, Pass
 from supernet.processes import in_worker
-from supernet.recipe import Sampler, Visit
-from supernet.settings import SupernetSettings, TrainingSettings, chosen_precision
-from supernet.sorting import sort_channels
+from supernet.settings import TrainingSettings, chosen_precision
 from supernet.tracking import Silent, Tracker
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"
+SMOOTHING = 0.95  # of the figures shown while training
+SHOWN_EVERY = 1.0  # s
 
 
 class Diverged(UserError):
-    """A gradient was not finite. The weights are those of the step before."""
+    """A gradient was not finite. On a CPU the weights are those of the step before; a checkpoint never holds others."""
 
 
 class Mixtures(Protocol):
@@ -56,29 +56,44 @@ class Mixtures(Protocol):
         """The same, one of `world` equal parts of each batch; asked for when several processes train."""
 
 
+class Objective:
+    """What a batch teaches a network. Its `repr` is part of a training's identity, so make it a frozen dataclass."""
+
+    def prepare(self, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+        """Called before each step; may change the weights, as a function of them and the step."""
+
+    def gradients(
+        self, network: nn.Module, batch: Batch, step: int, autocast: Callable[[], AbstractContextManager]
+    ) -> dict[str, Tensor]:
+        """Add the gradients of a batch, the forward pass under `autocast()`. Returns what to show: `loss` and other
+        scalars, detached and on the device of the network."""
+        raise NotImplementedError
+
+
 def train(
-    network: AVConvTasNet,
+    network: nn.Module,
     mixtures: Mixtures,
-    sampler: Sampler,
+    objective: Objective,
     settings: TrainingSettings,
     folder: Path | None = None,
     tracker: Tracker | None = None,
     description: str = "training",
-    after_epoch: Callable[[int], None] | None = None,
+    after_epoch: Callable[[int], Mapping[str, float] | None] | None = None,
 ) -> None:
     """Train `network` in place.
 
     With a `folder`, checkpoints go there, and a run that finds one goes on from it; finished weights are kept as
     `weights.safetensors`, and a finished run returns at once. Without, nothing is written. `after_epoch(epoch)` is
-    called with 1, 2, … after each epoch. Raises UserError when the folder holds a run of other settings or data.
-    Of several processes, each trains its own copy to the same weights, and rank 0 alone writes and tracks.
+    called with 1, 2, … after each epoch, and what it returns is shown and tracked. Raises UserError when the folder
+    holds a run of other settings or data. Of several processes, each trains its own copy to the same weights, and rank
+    0 alone writes, tracks and calls `after_epoch`.
     """
     identity = identity_hash(
         {
             "settings": asdict(settings),
             "mixtures": mixtures.identity,
-            "sampler": repr(sampler),
-            "network": [str(network.subnet), network.width, network.causal, network.norm, asdict(network.variant)],
+            "objective": repr(objective),
+            "network": architecture(network),
             "initial": weights_hash(network),
         }
     )
@@ -90,7 +105,7 @@ def train(
     agree(fabric, "settings, data and initial weights", identity)
     network.to(fabric.device)
     if folder and _finished(folder, identity):
-        network.load_state_dict(load(folder / WEIGHTS).state_dict())
+        network.load_state_dict(read_tensors(folder / WEIGHTS, "network")[0])
         network.eval()
         return
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)
@@ -102,43 +117,101 @@ def train(
         initial=start,
         desc=description,
         unit="step",
-        mininterval=1,
+        mininterval=SHOWN_EVERY,
         leave=folder is not None,
         disable=not first or in_worker(),
     )
-    smoothed = None
-    recipe = settings if isinstance(settings, SupernetSettings) else None  # a plain training has none
-    teaching = recipe.distillation_of if recipe else "waveform"
+    meter, looked = Meter(settings), {}
     for step, batch in zip(range(start, settings.steps), batches(mixtures, start, settings.steps, fabric.device)):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
-        if recipe and recipe.sort_channels and step == recipe.largest_alone:
-            sort_channels(network, optimizer)
-        distillation = recipe.distillation if recipe and step >= recipe.distillation_from else 0.0
+        objective.prepare(network, optimizer, step)
         optimizer.zero_grad()
-        quality = gradients(network, batch, sampler.visits(step), distillation, teaching, fabric.autocast)
-        quality = average_gradients(fabric, network, quality)
+        with _random_numbers(settings.seed, step, fabric):
+            figures = objective.gradients(network, batch, step, fabric.autocast)
+        values = torch.stack([value.float() for value in figures.values()])
+        values = average_gradients(fabric, network, values)
         norm = torch.nn.utils.clip_grad_norm_(network.parameters(), settings.gradient_norm)
-        if not norm.isfinite():
-            raise Diverged(f"learning_rate: training diverged at {settings.learning_rate:g}; lower it")
+        meter.add([*figures, "gradient_norm"], torch.cat([values, norm.float()[None]]))
+        if fabric.device.type == "cpu":
+            meter.check()
         optimizer.step()
-        smoothed = quality if smoothed is None else 0.95 * smoothed + 0.05 * quality
         progress.update()
-        progress.set_postfix_str(f"SI-SNR {smoothed:.2f} dB", refresh=False)
+        if not progress.disable and meter.waited():
+            progress.set_postfix_str(meter.text(step, looked), refresh=False)
         done = step + 1
+        saves = folder is not None and (done % settings.checkpoint_every == 0 or done == settings.steps)
+        if saves or done % settings.batches_per_epoch == 0:
+            meter.check()
         if done % settings.batches_per_epoch == 0:
-            tracker.log({f"{description}/si_snr": smoothed, f"{description}/step": done})
-            if after_epoch:
+            shown = meter.read(step)
+            if after_epoch and first:
                 network.eval()
-                after_epoch(done // settings.batches_per_epoch)
+                found = after_epoch(done // settings.batches_per_epoch) or {}
                 network.train()
-        if folder and first and (done % settings.checkpoint_every == 0 or done == settings.steps):
+                shown, looked = shown | found, found or looked
+            tracker.log({f"{description}/{name}": value for name, value in shown.items()} | {"step": done})
+            meter.restart_clock()
+        if saves and first:
             _checkpoint(folder, network, optimizer, done, identity)
     progress.close()
     network.eval()
     if folder and first:
         save(network, folder / WEIGHTS, training=asdict(settings), run=identity, lip_region=mixtures.lip_region)
     fabric.barrier()  # what is written is there, whichever rank asks next
+
+
+class Meter:
+    """Running means of what training shows. They stay on the device, since reading them waits for all it has to do."""
+
+    def __init__(self, settings: TrainingSettings) -> None:
+        self.settings = settings
+        self.names: list[str] = []
+        self.means: Tensor | None = None
+        self.read_at = 0.0
+        self.restart_clock()
+
+    def restart_clock(self) -> None:
+        """Clips a second are counted from here."""
+        self.steps, self.began = 0, time.monotonic()
+
+    def add(self, names: list[str], values: Tensor) -> None:
+        """Figures of a step, (names,)."""
+        self.names, self.steps = names, self.steps + 1
+        self.means = values if self.means is None else values.lerp(self.means, SMOOTHING)
+
+    def check(self) -> None:
+        """Raises Diverged when a gradient of any step so far was not finite: a running mean never recovers from it."""
+        if not self.means[-1].isfinite():
+            rate = self.settings.learning_rate
+            raise Diverged(f"learning_rate: training diverged at {rate:g}; lower it")
+
+    def waited(self) -> bool:
+        """Whether it is time to show figures again."""
+        return time.monotonic() - self.read_at >= SHOWN_EVERY
+
+    def read(self, step: int) -> dict[str, float]:
+        means = dict(zip(self.names, self.means.tolist(), strict=True))
+        self.read_at = time.monotonic()
+        clips = self.steps * self.settings.batch_size / max(self.read_at - self.began, 1e-9)
+        return means | {"learning_rate": self.settings.rate(step), "clips_per_second": clips}
+
+    def text(self, step: int, looked: Mapping[str, float]) -> str:
+        """For a line on the terminal, with what the last look after an epoch returned."""
+        figures = self.read(step)
+        quality = [f"SI-SNR {figures['si_snr']:.2f} dB"] if "si_snr" in figures else []
+        parts = [*quality, f"loss {figures['loss']:.3g}", f"gradient {figures['gradient_norm']:.2g}"]
+        parts += [f"rate {figures['learning_rate']:.1e}", f"{figures['clips_per_second']:.0f} clips/s"]
+        return ", ".join(parts + [f"{name.rpartition('/')[2]} {value:.2f}" for name, value in looked.items()])
+
+
+@contextmanager
+def _random_numbers(seed: int, step: int, fabric: Fabric) -> Iterator[None]:
+    """Random numbers that a network draws in a step, as dropout does, follow from the step and the rank alone."""
+    device = fabric.device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []):
+        torch.manual_seed(int(np.random.SeedSequence((seed, step, fabric.global_rank)).generate_state(1, np.uint64)[0]))
+        yield
 
 
 class _Batches(Dataset):
@@ -151,7 +224,7 @@ class _Batches(Dataset):
         return self.mixtures.batch(step)
 
 
-def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device | str) -> Iterator[Batch]:
+def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device) -> Iterator[Batch]:
     """Batches from `start` on, mixed ahead by as many processes as `mixtures.loaders` says, on the device."""
     loader = DataLoader(
         _Batches(mixtures),
@@ -160,48 +233,10 @@ def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device | st
         num_workers=mixtures.loaders,
         multiprocessing_context="spawn" if mixtures.loaders else None,
         prefetch_factor=4 if mixtures.loaders else None,
+        pin_memory=device.type == "cuda",  # from pinned memory alone is a copy to a GPU asynchronous
     )
     for batch in loader:
         yield batch.to(device)
-
-
-def gradients(
-    network: AVConvTasNet,
-    batch: Batch,
-    visits: Sequence[Visit],
-    distillation: float = 0.0,
-    of: Literal["waveform", "mask", "features"] = "waveform",
-    autocast: Callable[[], AbstractContextManager] = nullcontext,
-) -> float:
-    """Add the gradients of all `visits` of one batch; returns the SI-SNR of the first, in dB.
-
-    The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits. With
-    `distillation`, the deepest pass of the first visit teaches the others.
-    """
-    with autocast():
-        trunk = network.lip_features(batch.lips)
-    features = trunk.detach().requires_grad_()
-    teacher, qualities = None, []
-    for visit in visits:
-        with autocast():
-            passes = network.passes(batch.mixture, features, visit.subnet, visit.exits, batch.lips_present)
-            loss, quality = _loss(passes, batch.clean, teacher, distillation, of)
-        teacher = teacher or Pass(*(tensor.detach() for tensor in passes[-1]))
-        (loss / len(visits)).backward()
-        qualities.append(quality.detach())
-    trunk.backward(features.grad)
-    return qualities[0].item()
-
-
-def _loss(
-    passes: list[Pass], clean: Tensor, teacher: Pass | None, distillation: float, of: str
-) -> tuple[Tensor, Tensor]:
-    """Loss of one visit, the mean over its exits, and its SI-SNR in dB."""
-    quality = torch.stack([si_snr(exit.estimate, clean).mean() for exit in passes]).mean()
-    loss = torch.stack([level_error(exit.estimate, clean).mean() for exit in passes]).mean() - quality
-    if teacher is not None and distillation:
-        loss = loss + distillation * torch.stack([disagreement(exit, teacher, of) for exit in passes]).mean()
-    return loss, quality
 
 
 def _finished(folder: Path, identity: str) -> bool:
@@ -213,9 +248,7 @@ def device() -> torch.device:
     return Fabric(accelerator="auto", devices=1).device
 
 
-def _checkpoint(
-    folder: Path, network: AVConvTasNet, optimizer: torch.optim.Optimizer, step: int, identity: str
-) -> None:
+def _checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int, identity: str) -> None:
     tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
     for name, parameter in network.named_parameters():
         state = optimizer.state[parameter]
@@ -223,7 +256,7 @@ def _checkpoint(
     write_tensors(folder / CHECKPOINT, tensors, {"kind": "checkpoint", "step": step, "run": identity})
 
 
-def _resume(folder: Path, network: AVConvTasNet, optimizer: torch.optim.Optimizer, identity: str) -> int:
+def _resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, identity: str) -> int:
     """Load the checkpoint of `folder`, if it has one, and return the step at which to go on.
 
     Raises UserError when it belongs to another run, or is damaged.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from eval.costs import macs, parameters
 from eval.ranking.bands import truth_bands
@@ -71,3 +72,11 @@ def truth_tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("val", "test"):
         write(f"shared_{name}", list(space), "shared", -0.3, 0.1, list=name, training={"steps": 2400})
     return folder
+
+
+@pytest.fixture(scope="session")
+def clip() -> tuple[torch.Tensor, torch.Tensor]:
+    """A clip for small networks: mixture (2, 1920) and lips (2, 3, 88, 88)."""
+    generator = torch.Generator().manual_seed(1)
+    mixture = 0.1 * torch.randn(2, 3 * 640, generator=generator)
+    return mixture, torch.randint(0, 256, (2, 3, 88, 88), dtype=torch.uint8, generator=generator)

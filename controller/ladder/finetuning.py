@@ -22,7 +22,7 @@ from supernet.data.mixing.batches import TrainingMixtures
 from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
-from supernet.recipe import Single
+from supernet.recipe import NetworkObjective
 from supernet.settings import TrainingSettings
 from supernet.space import Subnet
 from supernet.training import Diverged, train
@@ -53,14 +53,19 @@ class FineTuning:
         began = time.perf_counter()
         network = extract(self.supernet, subnet)
         epochs: list[Scores] = []
+
+        def look(epoch: int) -> dict[str, float]:
+            epochs.append(validate(network, self.validation))
+            return {"validation/network": epochs[-1].mean}
+
         try:
             train(
                 network,
                 self.mixtures,
-                Single(subnet),
+                NetworkObjective(),
                 self.settings,
                 description=f"fine-tune {subnet}",
-                after_epoch=lambda epoch: epochs.append(validate(network, self.validation)),
+                after_epoch=look,
             )
             by_clip = np.mean([scores.si_snri for scores in epochs[-AVERAGED:]], axis=0)  # (clips,)
         except Diverged:

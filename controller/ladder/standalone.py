@@ -16,7 +16,7 @@ from controller.ladder.evaluation import Evaluation
 from eval.table.scoring import METRIC_VERSION, Prepared, Scores, validate
 from supernet.data.mixing.batches import TrainingMixtures
 from supernet.model import AVConvTasNet
-from supernet.recipe import Single
+from supernet.recipe import NetworkObjective
 from supernet.settings import TrainingSettings
 from supernet.space import SearchSpace, Subnet
 from supernet.training import Diverged, train
@@ -47,7 +47,7 @@ class StandAlone:
         network = self.build(subnet)
         conditions = tuple(self.test.fixed.conditions)
         try:
-            train(network, self.mixtures, Single(subnet), self.settings, description=f"train {subnet}")
+            train(network, self.mixtures, NetworkObjective(), self.settings, description=f"train {subnet}")
             scores = validate(network, self.test)
         except Diverged:
             scores = Scores(np.full(len(conditions), np.nan), conditions)

@@ -42,6 +42,7 @@ from eval.ranking.extrapolation import anchored
 from eval.table.fill import tabulate
 from eval.table.quality_table import QualityTable
 from eval.table.scoring import Prepared, validate
+from eval.table.watch import CORNERS, Watch
 from supernet.checkpoint import load, weights_hash
 from supernet.data.build import build
 from supernet.data.corpus import LISTS, MANIFEST, Corpus
@@ -49,9 +50,9 @@ from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
 from supernet.distributed import local, rank, world
 from supernet.errors import UserError
 from supernet.files import read_json, write_atomically, write_text
-from supernet.model import AVConvTasNet, Variant, start_as_identity
-from supernet.recipe import Single, sampler_for
-from supernet.settings import SupernetSettings, TrainingSettings
+from supernet.model import AVConvTasNet
+from supernet.recipe import NetworkObjective, SupernetObjective
+from supernet.settings import TrainingSettings
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 from supernet.timing import SAMPLE_RATE
 from supernet.tracking import Tracker
@@ -134,12 +135,12 @@ def describe(corpus: Corpus) -> str:
     return "; ".join(parts)
 
 
-def network(settings: Settings, subnet: Subnet, seed: int, variant: Variant = Variant()) -> AVConvTasNet:
+def network(settings: Settings, subnet: Subnet, seed: int, kind: type[AVConvTasNet] = AVConvTasNet) -> AVConvTasNet:
     """A network with fresh weights, the same for the same seed."""
     norm = None if settings.network.norm == "auto" else settings.network.norm
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return AVConvTasNet(subnet, settings.network.width, settings.network.causal, norm, variant)
+        return kind(subnet, settings.network.width, settings.network.causal, norm)
 
 
 def training_mixtures(settings: Settings, training: TrainingSettings) -> TrainingMixtures:
@@ -153,21 +154,14 @@ def training_mixtures(settings: Settings, training: TrainingSettings) -> Trainin
     )
 
 
-def supernet(settings: Settings, training: SupernetSettings, variant: Variant = Variant()) -> AVConvTasNet:
-    """A supernet with fresh weights, ready for its recipe."""
-    fresh = network(settings, SearchSpace.largest, settings.seed, variant)
-    if training.zero_init:
-        start_as_identity(fresh)
-    return fresh
-
-
 def train_supernet(settings: Settings, tracker: Tracker | None = None) -> AVConvTasNet:
     """Train the supernet to its end, from wherever it is."""
     training = settings.supernet
-    sampler = sampler_for(SearchSpace(settings.network.width), training)
-    trained = supernet(settings, training)
+    objective = SupernetObjective.of(SearchSpace(settings.network.width), training)
+    trained = network(settings, SearchSpace.largest, settings.seed)
     mixtures = training_mixtures(settings, training)
-    train(trained, mixtures, sampler, training, settings.folder / "supernet", tracker, "supernet")
+    watch = Watch(trained, FixedMixtures(corpus(settings), "val"), CORNERS)
+    train(trained, mixtures, objective, training, settings.folder / "supernet", tracker, "supernet", watch)
     return trained
 
 
@@ -292,7 +286,8 @@ def retrain(settings: Settings, subnet: Subnet, tracker: Tracker | None = None) 
     model = network(settings, subnet, training.seed)
     mixtures = training_mixtures(settings, training)
     try:
-        train(model, mixtures, Single(subnet), training, path.parent, tracker, f"retrain {subnet}")
+        watch = Watch(model, FixedMixtures(corpus(settings), "val"))
+        train(model, mixtures, NetworkObjective(), training, path.parent, tracker, f"retrain {subnet}", watch)
     except Diverged:
         write_text(path.with_name(DIVERGED), json.dumps(asdict(training)) + "\n")
         raise

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from controller.run import stages
 from controller.run.config import Settings
 from eval.costs import exit_macs, macs
+from eval.peers.ablations import ConcatenatedFusion, LinearDilation
 from eval.ranking.bands import equal_macs
 from eval.ranking.study import LONGER, STANDALONE
 from eval.ranking.tau import tau, tau_in_bands
@@ -36,8 +37,8 @@ from supernet.data.pooled import worker_pool
 from supernet.elastic import Norm
 from supernet.errors import UserError
 from supernet.files import read_json, write_text
-from supernet.model import Variant
-from supernet.recipe import Visit, sampler_for
+from supernet.model import AVConvTasNet
+from supernet.recipe import SupernetObjective, Visit, sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace
 from supernet.training import device, train
@@ -52,7 +53,7 @@ class Recipe:
     """What differs from the configured recipe: settings of the supernet's training, and how the network is built."""
 
     changes: dict[str, Any] = field(default_factory=dict)
-    variant: Variant = Variant()
+    network: type[AVConvTasNet] = AVConvTasNet
     norm: Norm | None = None
 
 
@@ -67,15 +68,11 @@ RECIPES = {
     "sandwich-4": Recipe({"random_subnets": 4}),
     "no-warm-up": Recipe({"largest_alone": 0}),
     "no-shallow-exits": Recipe({"shallow_exits": False}),
-    "distil-waveform": Recipe({"distillation": 0.3, "distillation_of": "waveform"}),
-    "distil-mask": Recipe({"distillation": 10.0, "distillation_of": "mask"}),
-    "distil-features": Recipe({"distillation": 3.0, "distillation_of": "features"}),
+    "distil-waveform": Recipe({"distillation": 0.3}),
     "sorted-channels": Recipe({"sort_channels": True}),
-    "zero-init": Recipe({"zero_init": True}),
     "norm-frame": Recipe(norm="frame"),
-    "concatenated": Recipe(variant=Variant(fusion="concatenate")),
-    "linear-dilation": Recipe(variant=Variant(dilation="linear")),
-    "head-each": Recipe(variant=Variant(mask_heads="each")),
+    "concatenated": Recipe(network=ConcatenatedFusion),
+    "linear-dilation": Recipe(network=LinearDilation),
     # Around the best of the above.
     "uniform-2": Recipe({"sampler": "uniform", "random_subnets": 2}),
     "uniform-no-warm-up": Recipe({"sampler": "uniform", "largest_alone": 0}),
@@ -133,11 +130,12 @@ def train_one(settings: Settings, name: str, threads: int) -> None:
     training = of_equal_cost(settings, recipe)
     space = SearchSpace(settings.network.width)
     networks = replace(settings.network, norm=recipe.norm or settings.network.norm)
-    supernet = stages.supernet(replace(settings, network=networks), training, recipe.variant)
+    of_the_kind = replace(settings, network=networks)
+    supernet = stages.network(of_the_kind, SearchSpace.largest, settings.seed, recipe.network)
     began = time.monotonic()
     resumed = folder.is_dir()
     mixtures = stages.training_mixtures(settings, training)
-    train(supernet, mixtures, sampler_for(space, training), training, folder, description=name)
+    train(supernet, mixtures, SupernetObjective.of(space, training), training, folder, description=name)
     if not resumed:
         write_text(folder / MEASURED, json.dumps({"seconds": time.monotonic() - began}))
     prepared = Prepared(FixedMixtures(stages.corpus(settings), "val"), device())

@@ -44,7 +44,7 @@ from supernet.data.mixing.batches import FixedMixtures
 from supernet.errors import UserError
 from supernet.files import write_atomically
 from supernet.model import AVConvTasNet
-from supernet.settings import TrainingSettings
+from supernet.settings import TrainingSettings, without_deleted
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 from supernet.training import CHECKPOINT, WEIGHTS, device
 
@@ -140,7 +140,7 @@ def _same_training(settings: Settings, shipped: Path) -> bool:
     header = QualityTable.bundled("shared_val").header
     return (
         (network.width, network.causal, network.norm) == (wanted.width, wanted.causal, wanted.norm)
-        and read_notes(shipped).get("training") == asdict(settings.supernet)
+        and without_deleted(read_notes(shipped).get("training", {})) == asdict(settings.supernet)
         and settings.seed == header.seed
         and _trains_as_shipped(settings)
         and header.data_hash == FixedMixtures(stages.corpus(settings), "val").data_hash

@@ -71,10 +71,11 @@ class Prepared:
 
 
 @torch.inference_mode()
-def validate(network: AVConvTasNet, prepared: Prepared) -> Scores:
-    """SI-SNRi of `network` as it is built, on a prepared list, with lips."""
-    values = _exits(network, prepared, prepared.features(network), network.subnet, (network.subnet.repeats,))
-    return Scores(values[network.subnet.repeats], tuple(prepared.fixed.conditions))
+def validate(network: AVConvTasNet, prepared: Prepared, subnet: Subnet | None = None) -> Scores:
+    """SI-SNRi of `network`, as it is built or as one of its subnets, on a prepared list, with lips."""
+    subnet = subnet or network.subnet
+    values = _exits(network, prepared, prepared.features(network), subnet, (subnet.repeats,))
+    return Scores(values[subnet.repeats], tuple(prepared.fixed.conditions))
 
 
 def score_all(

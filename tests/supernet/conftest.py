@@ -20,14 +20,6 @@ def supernet(request) -> AVConvTasNet:
     return randomised(AVConvTasNet(SearchSpace.largest, WIDTH, causal, norm))
 
 
-@pytest.fixture(scope="module")
-def clip() -> tuple[torch.Tensor, torch.Tensor]:
-    """Mixture (2, 1920) and lips (2, 3, 88, 88)."""
-    generator = torch.Generator().manual_seed(1)
-    mixture = 0.1 * torch.randn(2, 3 * 640, generator=generator)
-    return mixture, torch.randint(0, 256, (2, 3, 88, 88), dtype=torch.uint8, generator=generator)
-
-
 def randomised(network: AVConvTasNet) -> AVConvTasNet:
     generator = torch.Generator().manual_seed(0)
     for parameter in network.parameters():

@@ -1,4 +1,4 @@
-"""Trains as the arguments say, alone or as one of the processes of `torchrun`. Started by `test_ranks`."""
+"""Trains as the arguments say, alone or as one of the processes of `torchrun`. Started by `test_distributed`."""
 
 import sys
 from pathlib import Path
@@ -9,7 +9,7 @@ from supernet import AVConvTasNet, SearchSpace
 from supernet.data.corpus import Corpus
 from supernet.data.mixing.batches import TrainingMixtures
 from supernet.data.settings import DataSettings
-from supernet.recipe import Sandwich
+from supernet.recipe import Sandwich, SupernetObjective
 from supernet.settings import TrainingSettings
 from supernet.training import train
 
@@ -28,12 +28,17 @@ class Stopped(TrainingMixtures):
         return super().batch(step)
 
 
-def trained(corpus: Path, folder: Path | None, kind: type[TrainingMixtures] = TrainingMixtures) -> AVConvTasNet:
+def fresh() -> AVConvTasNet:
     torch.manual_seed(0)
     network = AVConvTasNet(SearchSpace.largest, WIDTH)
     torch.nn.init.normal_(network.separator.mask.weight, std=0.1)  # fresh networks return the mixture
+    return network
+
+
+def trained(corpus: Path, folder: Path | None, kind: type[TrainingMixtures] = TrainingMixtures) -> AVConvTasNet:
+    network = fresh()
     mixtures = kind(Corpus.open(corpus), DataSettings(), SETTINGS.batch_size, SETTINGS.clip_seconds, 0.3, seed=3)
-    train(network, mixtures, Sandwich(SearchSpace(WIDTH)), SETTINGS, folder)
+    train(network, mixtures, SupernetObjective(Sandwich(SearchSpace(WIDTH))), SETTINGS, folder)
     return network
 
 

@@ -60,6 +60,25 @@ def test_another_kind_of_file_is_refused(tmp_path):
         load(tmp_path / "a.safetensors")
 
 
+def older(path, variant):
+    """A file as commit ee8efb0 wrote it."""
+    network = AVConvTasNet(SearchSpace.smallest, WIDTH)
+    header = {"kind": "network", "subnet": str(network.subnet), "width": WIDTH, "causal": False, "norm": "global"}
+    write_tensors(path, network.state_dict(), header | {"variant": variant, "sample_rate": 16000, "notes": {}})
+    return network
+
+
+def test_networks_of_former_versions_are_read(tmp_path):
+    network = older(tmp_path / "a.safetensors", {"fusion": "add", "dilation": "exponential", "mask_heads": "one"})
+    assert weights_hash(load(tmp_path / "a.safetensors")) == weights_hash(network)
+
+
+def test_a_variant_that_has_left_names_the_commit_that_reads_it(tmp_path):
+    older(tmp_path / "a.safetensors", {"fusion": "add", "dilation": "linear", "mask_heads": "one"})
+    with pytest.raises(UserError, match="a.safetensors: holds a variant .*linear.*ee8efb0"):
+        load(tmp_path / "a.safetensors")
+
+
 def test_a_write_that_fails_leaves_the_old_file(tmp_path):
     path = tmp_path / "kept"
     write_atomically(path, lambda temporary: temporary.write_text("old"))

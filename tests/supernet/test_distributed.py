@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from torch.nn.utils import parameters_to_vector
 
 from controller.cli import main
 from supernet import load
@@ -16,7 +17,7 @@ from supernet.data.mixing.batches import TrainingMixtures
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
 from supernet.training import CHECKPOINT, WEIGHTS
-from tests.supernet.distributed_run import Stopped, trained
+from tests.supernet.distributed_run import Stopped, fresh, trained
 
 NAMES = ("mixture", "clean", "lips", "lips_present")
 
@@ -40,9 +41,13 @@ def test_a_batch_that_cannot_be_shared_is_named(small_corpus):
         mixtures(small_corpus).share(0, 5)
 
 
-def close(folder: Path, other: Path) -> bool:
-    a, b = load(folder / WEIGHTS), load(other / WEIGHTS)
-    return all(torch.allclose(x, y, rtol=0, atol=1e-5) for x, y in zip(a.parameters(), b.parameters(), strict=True))
+def apart(folder: Path, other: Path) -> float:
+    """How far two trainings ended from each other, as a share of the way they went.
+
+    Over all weights, since Adam makes a full step of a gradient that is nothing but rounding.
+    """
+    one, two = (parameters_to_vector(load(path / WEIGHTS).parameters()) for path in (folder, other))
+    return ((one - two).norm() / (one - parameters_to_vector(fresh().parameters())).norm()).item()
 
 
 def test_two_processes_train_what_one_does_also_from_its_checkpoint(small_corpus, tmp_path):
@@ -60,8 +65,8 @@ def test_two_processes_train_what_one_does_also_from_its_checkpoint(small_corpus
         timeout=300,
     )
     assert done.returncode == 0, done.stderr
-    assert close(together, alone)
-    assert close(resumed, alone)
+    assert apart(together, alone) < 1e-3
+    assert apart(resumed, alone) < 1e-3
     assert not list(tmp_path.rglob(".*.partial"))
 
 

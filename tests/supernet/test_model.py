@@ -96,16 +96,16 @@ def test_lips_of_another_length_are_refused():
 
 def test_custom_gradients_equal_numerical_ones():
     """PReLU and depthwise convolution have backward passes of their own, for speed."""
-    from supernet.elastic import _SharedSlopePReLU, _ShiftedSum
+    from supernet.kernels import SharedSlopePReLU, ShiftedSum
 
     torch.manual_seed(0)
     x = torch.randn(2, 7, 3, dtype=torch.double, requires_grad=True)
     slope = torch.tensor([0.3], dtype=torch.double, requires_grad=True)
     weight = torch.randn(3, 3, dtype=torch.double, requires_grad=True)
     bias = torch.randn(3, dtype=torch.double, requires_grad=True)
-    assert torch.autograd.gradcheck(_SharedSlopePReLU.apply, (x, slope))
+    assert torch.autograd.gradcheck(SharedSlopePReLU.apply, (x, slope))
     for offsets in ([-2, 0, 2], [-4, -2, 0], [-8, 0, 8]):  # the last reaches beyond the clip
-        assert torch.autograd.gradcheck(lambda *a: _ShiftedSum.apply(*a, offsets), (x, weight, bias))
+        assert torch.autograd.gradcheck(lambda *a: ShiftedSum.apply(*a, offsets), (x, weight, bias))
 
 
 def test_depthwise_equals_the_convolution_of_torch():

@@ -1,13 +1,27 @@
 """Every sampler is a pure function of the step, and visits what its recipe promises."""
 
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import replace
 
 import pytest
+import torch
 
-from supernet.recipe import OPENING, Fair, Progressive, Sandwich, Single, Uniform, sampler_for
+from supernet import AVConvTasNet
+from supernet.data.mixing.batches import Batch
+from supernet.recipe import (
+    OPENING,
+    Fair,
+    NetworkObjective,
+    Progressive,
+    Sandwich,
+    SupernetObjective,
+    Uniform,
+    sampler_for,
+)
 from supernet.settings import SupernetSettings
-from supernet.space import AXES, PAPER_WINNER, SearchSpace
+from supernet.space import AXES, SearchSpace
+from tests.supernet.conftest import randomised
 
 WIDTH = 1 / 32
 SPACE = SearchSpace(WIDTH)
@@ -33,10 +47,19 @@ def test_every_width_and_depth_is_visited_in_time():
     assert visited == set(SearchSpace())
 
 
-def test_a_single_network_trains_its_last_exit_only():
-    (visit,) = Single(PAPER_WINNER).visits(7)
-    assert visit.exits == (PAPER_WINNER.repeats,)
-    assert visit.exits[0] in AXES["repeats"]
+def test_a_subnet_that_is_the_only_one_visited_learns_what_a_network_of_its_own_does(clip):
+    """Bit for bit: that the lip trunk runs apart from the rest makes no difference."""
+    mixture, lips = clip
+    batch = Batch(mixture, mixture.roll(3, -1), lips, torch.ones(len(mixture), dtype=torch.bool))
+    alone = SupernetObjective(Uniform(SPACE, warmup=1, exits=False))
+    gradients = []
+    for objective in (alone, NetworkObjective()):
+        torch.manual_seed(0)
+        network = randomised(AVConvTasNet(SearchSpace.largest, WIDTH))
+        figures = objective.gradients(network, batch, 0, nullcontext)
+        assert set(figures) == {"loss", "si_snr"}
+        gradients.append([figures["loss"], figures["si_snr"], *(p.grad for p in network.parameters())])
+    assert all(torch.equal(a, b) for a, b in zip(*gradients, strict=True))
 
 
 @pytest.mark.parametrize("name", ["sandwich", "uniform", "fair", "progressive"])

@@ -4,7 +4,7 @@ import torch
 
 from supernet import AVConvTasNet, SearchSpace
 from supernet.losses import si_snr
-from supernet.sorting import sort_channels
+from supernet.recipe import sort_channels
 from tests.supernet.conftest import WIDTH, randomised
 
 

@@ -1,15 +1,15 @@
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from types import SimpleNamespace
 
 import pytest
 import torch
 
-from supernet import AVConvTasNet, SearchSpace, load, training
+from supernet import AVConvTasNet, SearchSpace, load, recipe, training
 from supernet.checkpoint import read_tensors
 from supernet.data.mixing.batches import Batch
 from supernet.errors import UserError
-from supernet.recipe import Sandwich, Single, sampler_for
-from supernet.settings import SupernetSettings, TrainingSettings
+from supernet.recipe import NetworkObjective, Sandwich, SupernetObjective
+from supernet.settings import SupernetSettings, TrainingSettings, without_deleted
 from supernet.training import CHECKPOINT, WEIGHTS, Diverged, train
 
 WIDTH = 1 / 32
@@ -47,34 +47,35 @@ def same(a: AVConvTasNet, b: AVConvTasNet) -> bool:
     return all(torch.equal(x, y) for x, y in zip(a.parameters(), b.parameters(), strict=True))
 
 
-SAMPLERS = [Sandwich(SearchSpace(WIDTH), warmup=2, random=1), Single(SearchSpace.largest)]
+SANDWICH = Sandwich(SearchSpace(WIDTH), warmup=2, random=1)
+OBJECTIVES = [SupernetObjective(SANDWICH), NetworkObjective()]
 
 
-@pytest.mark.parametrize("sampler", SAMPLERS, ids=["sandwich", "single"])
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=["supernet", "network"])
 @pytest.mark.parametrize("killed_at", [1, 3, 5])
-def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path, sampler, killed_at):
+def test_a_killed_run_ends_with_the_weights_of_an_undisturbed_one(tmp_path, objective, killed_at):
     undisturbed, killed = fresh(), fresh()
-    train(undisturbed, Noise(), sampler, SETTINGS, tmp_path / "a")
+    train(undisturbed, Noise(), objective, SETTINGS, tmp_path / "a")
     with pytest.raises(KeyboardInterrupt):
-        train(killed, Noise(stop_at=killed_at), sampler, SETTINGS, tmp_path / "b")
+        train(killed, Noise(stop_at=killed_at), objective, SETTINGS, tmp_path / "b")
     resumed = fresh()
-    train(resumed, Noise(), sampler, SETTINGS, tmp_path / "b")
+    train(resumed, Noise(), objective, SETTINGS, tmp_path / "b")
     assert same(resumed, undisturbed)
     assert same(load(tmp_path / "b" / WEIGHTS), undisturbed)
 
 
 def test_a_finished_run_is_loaded_and_not_trained_again(tmp_path):
     first, again = fresh(), fresh()
-    train(first, Noise(), SAMPLERS[1], SETTINGS, tmp_path)
-    train(again, Noise(stop_at=0), SAMPLERS[1], SETTINGS, tmp_path)
+    train(first, Noise(), OBJECTIVES[1], SETTINGS, tmp_path)
+    train(again, Noise(stop_at=0), OBJECTIVES[1], SETTINGS, tmp_path)
     assert same(first, again)
 
 
 def test_weights_of_an_earlier_run_do_not_outlive_its_checkpoint(tmp_path):
-    train(fresh(), Noise(), SAMPLERS[1], SETTINGS, tmp_path)
+    train(fresh(), Noise(), OBJECTIVES[1], SETTINGS, tmp_path)
     (tmp_path / CHECKPOINT).unlink()
     network = fresh()
-    train(network, Noise(), SAMPLERS[1], replace(SETTINGS, learning_rate=1e-4), tmp_path)
+    train(network, Noise(), OBJECTIVES[1], replace(SETTINGS, learning_rate=1e-4), tmp_path)
     assert same(load(tmp_path / WEIGHTS), network)
 
 
@@ -82,7 +83,7 @@ def test_weights_of_an_earlier_run_do_not_outlive_its_checkpoint(tmp_path):
     "changed", [{"settings": replace(SETTINGS, learning_rate=1e-4)}, {"mixtures": Noise(name="other")}], ids=str
 )
 def test_a_folder_of_another_run_is_refused(tmp_path, changed):
-    arguments = {"mixtures": Noise(), "sampler": SAMPLERS[1], "settings": SETTINGS, "folder": tmp_path}
+    arguments = {"mixtures": Noise(), "objective": OBJECTIVES[1], "settings": SETTINGS, "folder": tmp_path}
     train(fresh(), **arguments)
     with pytest.raises(UserError, match=CHECKPOINT):
         train(fresh(), **(arguments | changed))
@@ -93,20 +94,89 @@ def test_training_lowers_the_loss():
     seen = []
     tracker = SimpleNamespace(log=lambda figures: seen.append(figures["tones/si_snr"]))
     settings = replace(SETTINGS, steps=60, batches_per_epoch=10, rate_warmup=5, learning_rate=3e-3)
-    train(network, Noise(), Single(SearchSpace.smallest), settings, tracker=tracker, description="tones")
+    train(network, Noise(), NetworkObjective(), settings, tracker=tracker, description="tones")
     assert len(seen) == 6
     assert seen[-1] > seen[0] + 1
 
 
+def test_each_epoch_is_tracked_with_what_the_field_shows_and_what_a_look_found():
+    tracked = []
+    train(
+        fresh(SearchSpace.smallest),
+        Noise(),
+        NetworkObjective(),
+        SETTINGS,
+        tracker=SimpleNamespace(log=tracked.append),
+        description="tones",
+        after_epoch=lambda epoch: {"validation/network": 0.5 * epoch} if epoch != 2 else None,
+    )
+    shown = {f"tones/{name}" for name in ("loss", "si_snr", "gradient_norm", "learning_rate", "clips_per_second")}
+    look = {"tones/validation/network"}
+    assert [figures.keys() - {"step"} for figures in tracked] == [shown | look, shown, shown | look]
+    assert [figures["step"] for figures in tracked] == [2, 4, 6]
+    assert [figures["tones/learning_rate"] for figures in tracked] == [SETTINGS.rate(step) for step in (1, 3, 5)]
+    assert tracked[2]["tones/validation/network"] == 1.5
+    assert all(figures["tones/gradient_norm"] > 0 < figures["tones/clips_per_second"] for figures in tracked)
+
+
+def test_the_terminal_shows_them_too(capsys):
+    settings = replace(SETTINGS, steps=60, batches_per_epoch=1)
+    after = lambda epoch: {"validation/winner": 7.25}  # noqa: E731
+    train(fresh(SearchSpace.smallest), Noise(), NetworkObjective(), settings, after_epoch=after)
+    line = capsys.readouterr().err
+    for shown in ("SI-SNR ", "loss ", "gradient ", "rate ", "clips/s"):
+        assert shown in line
+
+
+def test_what_a_look_found_stays_on_the_terminal():
+    meter = training.Meter(SETTINGS)
+    meter.add(["loss", "gradient_norm"], torch.tensor([1.5, 0.25]))
+    assert meter.text(0, {"validation/winner": 7.25}).startswith("loss 1.5, gradient 0.25, rate 1.0e-03, ")
+    assert meter.text(0, {"validation/winner": 7.25}).endswith(", winner 7.25")
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_running_mean_never_forgets_a_gradient_that_was_not_finite(value):
+    """So that a GPU need not be asked in each step."""
+    meter = training.Meter(SETTINGS)
+    for norm in (1.0, value, 1.0, 1.0):
+        meter.add(["gradient_norm"], torch.tensor([norm]))
+    with pytest.raises(Diverged, match="learning_rate"):
+        meter.check()
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=["supernet", "network"])
+def test_a_gpu_is_not_waited_for_in_any_step(objective, monkeypatch):
+    network = fresh().to(training.device())
+    monkeypatch.setattr(training, "in_worker", lambda: True)  # shows nothing
+    settings = replace(SETTINGS, batches_per_epoch=100)
+    train(network, Noise(), objective, settings)  # what is prepared once may take its time
+    gradients = type(objective).gradients
+    steps = []
+
+    def watched(*arguments):
+        torch.cuda.set_sync_debug_mode("error")
+        steps.append(arguments[3])
+        return gradients(*arguments)
+
+    monkeypatch.setattr(type(objective), "gradients", watched)
+    try:
+        train(network, Noise(), objective, settings)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert steps == list(range(SETTINGS.steps))
+
+
 def test_epochs_are_announced_in_order():
     epochs = []
-    train(fresh(SearchSpace.smallest), Noise(), Single(SearchSpace.smallest), SETTINGS, after_epoch=epochs.append)
+    train(fresh(SearchSpace.smallest), Noise(), NetworkObjective(), SETTINGS, after_epoch=epochs.append)
     assert epochs == [1, 2, 3]
 
 
 def test_nothing_is_written_without_a_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    train(fresh(SearchSpace.smallest), Noise(), Single(SearchSpace.smallest), SETTINGS)
+    train(fresh(SearchSpace.smallest), Noise(), NetworkObjective(), SETTINGS)
     assert not list(tmp_path.iterdir())
 
 
@@ -120,51 +190,38 @@ def test_distillation_works_from_its_first_step_on(begins, differs):
         settings = SupernetSettings(
             **asdict(SETTINGS), sampler="sandwich", distillation=weight, distillation_from=begins
         )
-        train(network, Noise(), Sandwich(SearchSpace(WIDTH), warmup=0), settings)
+        train(network, Noise(), SupernetObjective.of(SearchSpace(WIDTH), settings), settings)
         ends.append(network)
     assert same(*ends) != differs
-
-
-@pytest.mark.parametrize("of", ["waveform", "mask", "features"])
-def test_every_kind_of_distillation_teaches_something(of):
-    plain, taught = fresh(), fresh()
-    for network, weight in ((plain, 0.0), (taught, 1.0)):
-        torch.nn.init.normal_(network.separator.mask.weight, generator=torch.Generator().manual_seed(0))
-        settings = SupernetSettings(**asdict(SETTINGS), sampler="sandwich", distillation=weight, distillation_of=of)
-        train(network, Noise(), Sandwich(SearchSpace(WIDTH)), settings)
-    assert not same(plain, taught)
 
 
 @pytest.mark.parametrize("killed_at", [2, 3])
 def test_channels_are_sorted_once_whenever_the_run_is_killed(tmp_path, killed_at):
     settings = SupernetSettings(**asdict(SETTINGS), largest_alone=2, sort_channels=True)
-    sampler = sampler_for(SearchSpace(WIDTH), settings)
+    objective = SupernetObjective.of(SearchSpace(WIDTH), settings)
     undisturbed, resumed = fresh(), fresh()
-    train(undisturbed, Noise(), sampler, settings)
+    train(undisturbed, Noise(), objective, settings)
     with pytest.raises(KeyboardInterrupt):
-        train(fresh(), Noise(stop_at=killed_at), sampler, settings, tmp_path)
-    train(resumed, Noise(), sampler, settings, tmp_path)
+        train(fresh(), Noise(stop_at=killed_at), objective, settings, tmp_path)
+    train(resumed, Noise(), objective, settings, tmp_path)
     assert same(resumed, undisturbed)
 
 
-def test_a_plain_training_knows_no_recipe(monkeypatch):
-    """Whatever the supernet's recipe does by default, a network of its own is trained without it."""
-
-    @dataclass
-    class Sorting(SupernetSettings):
-        sort_channels: bool = True
-        largest_alone: int = 2
-
-    monkeypatch.setattr(training, "SupernetSettings", Sorting)
-    monkeypatch.setattr(training, "sort_channels", lambda *_: pytest.fail("sorted"))
-    train(fresh(SearchSpace.smallest), Noise(), Single(SearchSpace.smallest), SETTINGS)
+def test_a_network_of_its_own_knows_no_recipe(monkeypatch):
+    """Whatever the supernet's settings say, a network of its own is trained without them."""
+    settings = SupernetSettings(**asdict(SETTINGS), largest_alone=2, sort_channels=True)
+    monkeypatch.setattr(recipe, "sort_channels", lambda *_: pytest.fail("sorted"))
+    plain, with_recipe = fresh(SearchSpace.smallest), fresh(SearchSpace.smallest)
+    train(plain, Noise(), NetworkObjective(), SETTINGS)
+    train(with_recipe, Noise(), NetworkObjective(), settings)
+    assert same(plain, with_recipe)
 
 
 @pytest.mark.filterwarnings("ignore:.*copying from a non-meta parameter")
 def test_a_resumed_optimiser_is_where_its_network_is(tmp_path):
     """A checkpoint is read to the CPU, a network may be on a GPU (here `meta`). AdamW counts its steps on the CPU."""
     with pytest.raises(KeyboardInterrupt):
-        train(fresh(), Noise(stop_at=3), SAMPLERS[1], SETTINGS, tmp_path)
+        train(fresh(), Noise(stop_at=3), OBJECTIVES[1], SETTINGS, tmp_path)
     network = fresh().to("meta")
     optimizer = torch.optim.AdamW(network.parameters())
     identity = read_tensors(tmp_path / CHECKPOINT, "checkpoint")[1]["run"]
@@ -179,7 +236,7 @@ def test_divergence_is_named_and_leaves_finite_weights():
     mixtures = Noise()
     mixtures.batch = lambda step, whole=mixtures.batch: _spoiled(whole(step), step == 3)
     with pytest.raises(Diverged, match="learning_rate"):
-        train(network, mixtures, Single(SearchSpace.smallest), SETTINGS)
+        train(network, mixtures, NetworkObjective(), SETTINGS)
     assert all(parameter.isfinite().all() for parameter in network.parameters())
 
 
@@ -220,3 +277,10 @@ def test_settings_out_of_range_are_named(key, value):
 def test_recipes_that_contradict_themselves_are_named(key, recipe):
     with pytest.raises(UserError, match=key):
         SupernetSettings(**recipe)
+
+
+def test_fields_that_have_left_are_dropped_where_they_say_what_is_true_anyway():
+    today = asdict(SupernetSettings())
+    assert without_deleted(today | {"zero_init": False, "distillation_of": "waveform"}) == today
+    assert without_deleted(today | {"zero_init": True}) != today
+    assert without_deleted(today | {"distillation_of": "mask"}) != today

@@ -39,6 +39,10 @@ class Batch:
     def to(self, device: torch.device | str) -> Batch:
         return Batch(*(getattr(self, name).to(device, non_blocking=True) for name in self.__dataclass_fields__))
 
+    def pin_memory(self) -> Batch:
+        """In memory from which a copy to a GPU need not be waited for; asked for by torch's DataLoader."""
+        return Batch(*(getattr(self, name).pin_memory() for name in self.__dataclass_fields__))
+
 
 class TrainingMixtures:
     """Random mixtures of the training split. A batch is a pure function of (seed, step).

@@ -17,7 +17,7 @@ from eval.table.shipped import Tables
 from supernet.data.settings import DataSettings
 from supernet.data.synthetic.talkers import SyntheticSettings
 from supernet.errors import UserError
-from supernet.recipe import sampler_for
+from supernet.recipe import SupernetObjective, sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import SearchSpace
 
@@ -57,7 +57,7 @@ def test_every_recipe_costs_the_same(settings, name):
 
 def test_recipes_with_more_visits_a_step_get_fewer_steps_and_distillation_comes_late(settings):
     long = replace(settings, supernet=replace(settings.supernet, steps=100))
-    distilled = of_equal_cost(long, RECIPES["distil-mask"])
+    distilled = of_equal_cost(long, RECIPES["distil-waveform"])
     assert distilled.distillation and 0 < distilled.distillation_from < distilled.steps
     assert of_equal_cost(long, RECIPES["sandwich-4"]).steps < 100 < of_equal_cost(long, RECIPES["uniform"]).steps
 
@@ -73,7 +73,7 @@ def test_recipes_are_trained_once_and_compared_in_one_table(settings, monkeypatc
     text = comparison(settings, ["base", "linear-dilation"], None)
     assert "| base |" in text and "| linear-dilation |" in text
 
-    monkeypatch.setattr("supernet.training.gradients", lambda *_, **__: pytest.fail("trained again"))
+    monkeypatch.setattr(SupernetObjective, "gradients", lambda *_, **__: pytest.fail("trained again"))
     train_one(settings, "base", threads=1)
     assert QualityTable.load(settings.folder / "recipes" / "base" / "scores.csv").rows == tables[0].rows
 
@@ -96,8 +96,8 @@ def test_a_warm_up_that_leaves_no_steps_is_named(settings, no_training):
 
 def test_a_recipe_that_the_configured_sampler_rules_out_is_named(settings, no_training):
     uniform = replace(settings, supernet=replace(settings.supernet, sampler="uniform"))
-    with pytest.raises(UserError, match="recipe distil-mask: supernet.distillation: .* choose supernet.sampler"):
-        study.recipes(uniform, only=["base", "distil-mask"])
+    with pytest.raises(UserError, match="recipe distil-waveform: supernet.distillation: .* choose supernet.sampler"):
+        study.recipes(uniform, only=["base", "distil-waveform"])
 
 
 def test_scores_are_compared_with_the_truth_of_their_width(settings, truth_tables):

@@ -21,7 +21,7 @@ from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
 from supernet.data.mixing.draw import CONDITIONS
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
-from supernet.recipe import Single
+from supernet.recipe import NetworkObjective
 from supernet.settings import TrainingSettings
 from supernet.training import train
 
@@ -111,7 +111,7 @@ def test_a_miniature_goes_all_the_way(name, miniature):
     network = AVConvTasNet(SearchSpace.smallest, WIDTH)
     before = weights_hash(network)
     mixtures = TrainingMixtures(corpus, settings, 2, TRAINING.clip_seconds, 0.0, seed=0)
-    train(network, mixtures, Single(SearchSpace.smallest), TRAINING)
+    train(network, mixtures, NetworkObjective(), TRAINING)
     assert weights_hash(network) != before
     report = evaluate(network, FixedMixtures(corpus, "test"), perceptual=False, lips=("true",))
     assert len(report.scores) == 12 and all(np.isfinite(score.si_snri) for score in report.scores)
