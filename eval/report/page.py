@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
 from plotly.offline import get_plotlyjs
 
 from eval.report import figures
@@ -42,7 +41,7 @@ def environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.policies["json.dumps_kwargs"] = {"allow_nan": False}  # JSON.parse knows none
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False}  # JSON.parse takes no NaN
     templates.globals["nan"] = math.nan
     templates.tests |= {"finite": math.isfinite, "missing": lambda value: isinstance(value, Missing)}
     templates.filters |= {
@@ -76,7 +75,7 @@ def _page(content: ReportContent) -> str:
         visited=sorted(visited.values(), key=lambda row: -row.reward),
         fidelities=list(dict.fromkeys(name for row in content.fidelities for name in row.scores)),
         data=_data(content, list(costs)),
-        plotly=Markup(get_plotlyjs()),
+        plotly=get_plotlyjs(),
     )  # fmt: skip
 
 
@@ -115,9 +114,9 @@ def _columns(rows: Sequence[EvaluationRow], metric: str) -> list[dict]:
     """Each condition with the clips that `metric` is a mean over, and the best mean of any system."""
     columns = []
     for condition in dict.fromkeys(row.condition for row in rows):
-        scores = [getattr(row, metric) for row in rows if row.condition == condition]
-        best = max((score.mean for score in scores if not math.isnan(score.mean)), default=math.nan)
-        columns.append({"condition": condition, "clips": max(score.clips for score in scores), "best": best})
+        own = [getattr(row, metric) for row in rows if row.condition == condition]
+        best = max((value.mean for value in own if not math.isnan(value.mean)), default=math.nan)
+        columns.append({"condition": condition, "clips": max(value.clips for value in own), "best": best})
     return columns
 
 
