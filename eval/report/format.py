@@ -17,6 +17,11 @@ def count(value: float) -> str:
     return f"{value:.0f}"
 
 
+def number(value: float, digits: int) -> str:
+    """`value`, or an em dash where it was not computed."""
+    return "—" if math.isnan(value) else f"{value:.{digits}f}"
+
+
 def decibels(value: float) -> str:
     return UNDEFINED if math.isnan(value) else f"{value:.2f} dB"
 

@@ -1,21 +1,26 @@
 """The report: one self-contained HTML page for a run.
 
-`write_page` fills template.html with the sections of `eval.report.sections`, the figures of `eval.report.figures`,
-plotly's own script (embedded once) and the page's style and script. Nothing on the page needs the network.
+`write_page` renders templates/page.html, one template a section, with the figures of `eval.report.figures`, plotly's
+own script (embedded once) and the page's style and script. Nothing on the page needs the network. Templates escape
+whatever they are given, and raise where they name something that is not there.
 """
 
 from __future__ import annotations
 
 import json
-from html import escape
-from importlib.resources import files
+import math
+import statistics
+from collections.abc import Sequence
 from pathlib import Path
-from string import Template
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from plotly.offline import get_plotlyjs
 
-from eval.report import figures, sections
-from eval.report.content import ReportContent
+from eval.report import figures
+from eval.report.content import EvaluationRow, ExampleClip, Missing, ReportContent
+from eval.report.format import count, decibels, duration, number, score
+from eval.report.media import audio_url, lips_sprite_url, spectrogram_db, spectrogram_url
+from eval.table.quality_table import QualityTable
 from supernet.files import write_text
 from supernet.timing import FRAME_RATE
 
@@ -27,48 +32,97 @@ def write_page(path: Path, content: ReportContent) -> None:
     write_text(path, _page(content))
 
 
-def _page(content: ReportContent) -> str:
-    return Template(_resource("template.html")).substitute(
-        title=escape(content.title),
-        headline=sections.headline(content),
-        lead=sections.lead(content),
-        facts=sections.facts(content),
-        examples=sections.examples(content),
-        conditions=sections.conditions(content),
-        budget=sections.budget(content),
-        search=sections.search(content),
-        fidelities=sections.fidelities(content),
-        made=sections.made(content),
-        table=sections.all_subnets(content),
-        style=_resource("style.css"),
-        script=_resource("page.js"),
-        plotly=get_plotlyjs(),
-        data=_data(content),
+def environment() -> Environment:
+    """The templates with what they may ask for."""
+    templates = Environment(
+        loader=PackageLoader("eval.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
+    templates.policies["json.dumps_kwargs"] = {"allow_nan": False}  # JSON.parse takes no NaN
+    templates.globals["nan"] = math.nan
+    templates.tests |= {"finite": math.isfinite, "missing": lambda value: isinstance(value, Missing)}
+    templates.filters |= {
+        "columns": _columns,
+        "decibels": decibels,
+        "duration": duration,
+        "lips_sprite_url": lips_sprite_url,
+        "median_high": statistics.median_high,
+        "number": number,
+        "prefixed": count,  # `count` is Jinja's other name for `length`
+        "score": score,
+        "signals": _signals,
+    }
+    return templates
 
 
-def _data(content: ReportContent) -> str:
-    """What the page's script needs, as JSON that cannot close its script element."""
-    drawn: dict[str, dict] = {}
-    costs = sections.measured_costs(content.table)
+def _page(content: ReportContent) -> str:
+    table = content.table
+    costs = _measured_costs(table)
+    systems: dict[str, dict[str, EvaluationRow]] = {}
+    for row in content.evaluation:
+        systems.setdefault(row.system, {})[row.condition] = row
+    visited = {row.subnet: row for row in content.search}
+    return environment().get_template("page.html").render(
+        content=content,
+        winner=content.winner,
+        table=table,
+        costs=costs,
+        conditions=sorted({name for row in table.rows for name in row.by_condition}) if table else [],
+        systems=systems,
+        visited=sorted(visited.values(), key=lambda row: -row.reward),
+        fidelities=list(dict.fromkeys(name for row in content.fidelities for name in row.scores)),
+        data=_data(content, list(costs)),
+        plotly=get_plotlyjs(),
+    )  # fmt: skip
+
+
+def _data(content: ReportContent, costs: list[str]) -> dict:
+    """What the page's script needs."""
     searched = {row.subnet for row in content.search}
-    for cost in costs:
-        drawn[f"plot-{cost}"] = figures.quality_against(content.table, cost, searched, content.winner.subnet)
+    drawn = {
+        f"plot-{cost}": figures.quality_against(content.table, cost, searched, content.winner.subnet) for cost in costs
+    }
     if content.search:
         drawn["plot-search"] = figures.search_progress(content.search)
     if content.evaluation:
         drawn["plot-conditions"] = figures.systems_by_condition(content.evaluation)
     rows = content.table.rows if content.table else ()
     keys = ("params", "macs", "si_snri", "si_snri_se", *costs)
-    data = {
+    return {
         "figures": {name: json.loads(figure) for name, figure in drawn.items()},
         "rows": [{"subnet": str(row.subnet), **{key: getattr(row, key) for key in keys}} for row in rows],
         "costs": costs,
         "winnerParams": content.winner.params,
         "frameRate": FRAME_RATE,
     }
-    return json.dumps(data, allow_nan=False).replace("<", "\\u003c")
 
 
-def _resource(name: str) -> str:
-    return files("eval.report").joinpath(name).read_text(encoding="utf-8")
+def _measured_costs(table: QualityTable | None) -> dict[str, str]:
+    """The costs that can be plotted, with their labels: parameters, and RTF where each subnet has it measured."""
+    rows = table.rows if table else ()
+    return {
+        cost: label
+        for cost, label in figures.COST_LABELS.items()
+        if rows and not any(math.isnan(getattr(row, cost)) for row in rows)
+    }
+
+
+def _columns(rows: Sequence[EvaluationRow], metric: str) -> list[dict]:
+    """Each condition with the clips that `metric` is a mean over, and the best mean of any system."""
+    columns = []
+    for condition in dict.fromkeys(row.condition for row in rows):
+        own = [getattr(row, metric) for row in rows if row.condition == condition]
+        best = max((value.mean for value in own if not math.isnan(value.mean)), default=math.nan)
+        columns.append({"condition": condition, "clips": max(value.clips for value in own), "best": best})
+    return columns
+
+
+def _signals(example: ExampleClip) -> list[tuple[str, str, str]]:
+    """Name, spectrogram and sound of the three signals; their spectrograms share one scale."""
+    signals = {"noisy": example.noisy, "enhanced": example.enhanced, "clean": example.clean}
+    spectrograms = {name: spectrogram_db(samples) for name, samples in signals.items()}
+    loudest = max(float(spectrogram.max()) for spectrogram in spectrograms.values())
+    return [(name, spectrogram_url(spectrograms[name], loudest), audio_url(signals[name])) for name in signals]

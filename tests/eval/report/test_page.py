@@ -6,11 +6,13 @@ import json
 import math
 import re
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+from jinja2 import UndefinedError
 from PIL import Image
 
 from eval.report.content import (
@@ -25,7 +27,7 @@ from eval.report.content import (
 )
 from eval.report.format import count, duration, score
 from eval.report.media import lips_sprite_url, spectrogram_db
-from eval.report.page import write_page
+from eval.report.page import environment, write_page
 from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet.space import PAPER_WINNER, SearchSpace
 
@@ -161,6 +163,45 @@ def test_text_from_outside_is_escaped(tmp_path: Path) -> None:
 
     assert attack not in page
     assert page.count("</script>") == 3
+
+
+def test_escaped_text_reads_as_it_was_given(tmp_path: Path) -> None:
+    name = """<b>"R&D" isn't</b> &amp; <script>"""
+    content = replace(example_content(), title=name, notes=[name], settings={name: "1"})
+
+    body = body_of(page_of(replace(content, winner=replace(content.winner, weights=name)), tmp_path))
+
+    assert name not in body and "R&D" not in body and "<script>" not in body
+    shown = unescape(body)
+    for given in (f"<title>{name}</title>", f"<p>{name}</p>", f"<dt>{name}</dt><dd>1</dd>", f", {name}: mean SI-SNR"):
+        assert given in shown
+
+
+SECTION_TEMPLATES = sorted(set(environment().list_templates(["html"])) - {"macros.html"})
+
+
+@pytest.mark.parametrize("template", SECTION_TEMPLATES)
+def test_a_template_without_its_content_raises(template: str) -> None:
+    with pytest.raises(UndefinedError, match="is undefined"):
+        environment().get_template(template).render()
+
+
+def test_a_name_that_the_content_lacks_raises() -> None:
+    content = example_content()
+
+    for text in ("{{ content.titel }}", "{{ content.winner.parms }}", "{{ winer }}", "{{ content.notse|length }}"):
+        with pytest.raises(UndefinedError):
+            environment().from_string(text).render(content=content)
+
+
+def test_a_subnet_without_one_of_the_fidelities_raises(tmp_path: Path) -> None:
+    content = example_content()
+    rows = [content.fidelities[0], replace(content.fidelities[1], scores={"shared": Score(4.6, 0.2, 48)})]
+
+    with pytest.raises(UndefinedError, match="retrained"):
+        page_of(replace(content, fidelities=rows), tmp_path)
+
+    assert not (tmp_path / "report.html").exists()
 
 
 def test_example_holds_three_players_with_the_sound_itself(page: str) -> None:
