@@ -16,7 +16,8 @@ from eval.costs import macs, parameters
 from eval.evaluation import perceptual_scores
 from eval.machine import fingerprint
 from eval.measure import Measured, measure
-from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.table.quality_table import QualityTable
+from eval.table.rows import QualityHeader, QualityRow
 from eval.table.scoring import Prepared, Scores, score_all
 from supernet.checkpoint import weights_hash
 from supernet.errors import UserError
