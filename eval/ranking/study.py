@@ -1,6 +1,4 @@
-"""Cheap scores held against stand-alone training: everything that `ofa-avse rank` says, as figures. Called by
-`eval.ranking.report` and `eval.ranking.plot`. Free of torch.
-"""
+"""Cheap scores held against stand-alone training: all that `ofa-avse rank` says, as figures. Free of torch."""
 
 from __future__ import annotations
 

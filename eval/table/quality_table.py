@@ -1,7 +1,5 @@
-"""The quality table: what each subnet is worth and what it costs, and the best one for any budget.
-
-Written by the `score` command, read by `query`, `search` and `report`. Nothing here imports torch: a query answers at
-once.
+"""The quality table: what each subnet is worth and what it costs, and the best one for any budget. Free of torch: a
+query answers at once.
 """
 
 from __future__ import annotations
@@ -74,14 +72,9 @@ class QualityTable:
             UserError: a budget is no positive finite number, nothing fits (it says what would come closest), or a
                 measured cost was asked that was measured on another machine or not at all.
         """
-        given = {
-            "params": max_params,
-            "macs": max_macs,
-            "latency_ms": max_latency_ms,
-            "rtf": max_rtf,
-            "memory_mb": max_memory_mb,
-        }
-        budgets = check_budgets(given)
+        budgets = check_budgets(
+            params=max_params, macs=max_macs, latency_ms=max_latency_ms, rtf=max_rtf, memory_mb=max_memory_mb
+        )
         check_measured(self, budgets)
         return find_best(self, budgets)
 

@@ -94,7 +94,7 @@ class Answer:
         return "\n".join(lines)
 
 
-def check_budgets(given: dict[str, float | None]) -> dict[str, float]:
+def check_budgets(**given: float | None) -> dict[str, float]:
     """The budgets that were given. Raises UserError for one that is no positive finite number."""
     budgets = {}
     for cost, limit in given.items():

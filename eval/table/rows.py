@@ -74,12 +74,7 @@ _COLUMNS = tuple(f.name for f in fields(QualityRow) if f.name != "by_condition")
 
 
 def by_subnet(rows: Iterable[QualityRow], path: Path) -> dict[Subnet, QualityRow]:
-    """The rows, each under its subnet.
-
-    Raises:
-        UserError: there is no row, a subnet comes twice, or one lacks an exact cost or its SI-SNRi, or has a curve that
-            is not finite.
-    """
+    """The rows, each under its subnet. Raises UserError as `QualityTable` does."""
     found: dict[Subnet, QualityRow] = {}
     for row in rows:
         if row.subnet in found:

@@ -9,6 +9,7 @@ command writes. Free of torch.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
@@ -19,16 +20,12 @@ SUPERNET = "supernet.safetensors"  # whose scores they are, and from which the f
 MAKE = "`ofa-avse truth` makes them"
 
 
+@dataclass(frozen=True)
 class Tables:
-    """Quality tables by the names of their files.
+    """Quality tables by the names of their files."""
 
-    Args:
-        files: name -> file.
-        place: where they are, for errors.
-    """
-
-    def __init__(self, files: dict[str, Path], place: str) -> None:
-        self.files, self.place = files, place
+    files: dict[str, Path]
+    place: str  # where they are, for errors
 
     @classmethod
     def shipped(cls) -> Tables:
