@@ -1,4 +1,4 @@
-# make demo: set everything up, then the whole job. make test: set everything up, then the tests.
+# make demo: set everything up, then the whole job. make test: set everything up, then who imports whom and the tests.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
@@ -9,6 +9,7 @@ demo: setup
 	$(VENV)/bin/ofa-avse quickstart
 
 test: setup
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(VENV)/bin/pytest
 
 setup: $(READY)

@@ -17,6 +17,7 @@ from tqdm import tqdm
 
 from eval.evaluation_report import NOISY, ClipScore, EvaluationReport
 from eval.metrics import si_snr, si_snr_improvement
+from eval.peers.peer import Peer
 from eval.perceptual import estoi, pesq_wb, stoi
 from supernet.data.mixing.batches import Batch, FixedMixtures
 from supernet.processes import end_with_parent
@@ -28,11 +29,11 @@ Pair = tuple[np.ndarray, np.ndarray]  # estimate and clean, (samples,) each
 
 
 def evaluate(
-    network: Callable[..., Tensor],
+    network: Callable[..., Tensor] | Peer,
     fixed: FixedMixtures,
     subnet: Subnet | None = None,
     perceptual: bool = True,
-    lips: Sequence[str] = ("true", "none", "other"),
+    lips: Sequence[str] = (),
     device: torch.device | str = "cpu",
     model: str = "",
 ) -> EvaluationReport:
@@ -44,11 +45,14 @@ def evaluate(
         fixed: the mixtures.
         subnet: the part of an elastic network to evaluate.
         perceptual: whether PESQ, STOI and ESTOI are wanted beside SI-SNR, from as many processes as there are cores.
-        lips: what the model sees, names of `mixing.batches.LIPS`, each a signal of the report; ("none",) for
-            a peer that takes only the mixture.
+        lips: what the model sees, names of `mixing.batches.LIPS`, each a signal of the report; where none is named,
+            those of the peer, or true lips, none and another clip's.
         device: where the network is.
-        model: the report's title; the subnet's name where empty.
+        model: the report's title; the peer's or the subnet's name where empty.
     """
+    if isinstance(network, Peer):
+        lips, model = lips or network.lips, model or network.name
+    lips = lips or ("true", "none", "other")
     scores: list[ClipScore] = []
     pairs: list[Pair] = []
     for signal in (NOISY, *lips):

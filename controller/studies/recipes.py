@@ -216,8 +216,8 @@ def _truth(settings: Settings, folder: str | None) -> QualityTable | None:
     Raises UserError when a folder is named whose tables are of another width, or has none.
     """
     tables = Tables.shipped() if folder is None else Tables.of(folder)
-    table = tables.open(STANDALONE)
-    longer = tables.open(LONGER) if of_seeds(tables.files, LONGER) else None
+    table = QualityTable.open(tables, STANDALONE)
+    longer = QualityTable.open(tables, LONGER) if of_seeds(tables.files, LONGER) else None
     if longer and len(longer) >= len(table):  # all of them, and not the first few of a run under way
         table = longer
     if table.header.width == settings.network.width:

@@ -1,15 +1,14 @@
-"""Classical single-channel enhancement, the floor that a network must clear: a Wiener filter and spectral subtraction.
-The Wiener filter is the one to compare with: it is ahead in the mean over noise kinds.
+"""Classical single-channel enhancement, the floor that a network must clear: a Wiener filter.
 
-Both take the noise spectrum from the whole clip, as a low quantile over time, and both are tuned: quantile, factor,
-floor and smoothing for the mean over synthetic and real speech in coloured, modulated, impulsive, babble and recorded
-noise. Following the noise by speech-presence probability gained 0.05 dB more in that mean, minimum statistics
-lost 0.5 dB.
+The noise spectrum is taken from the whole clip, as a low quantile over time. Quantile, factor, floor and smoothing are
+tuned for the mean over synthetic and real speech in coloured, modulated, impulsive, babble and recorded noise.
+Following the noise by speech-presence probability gained 0.05 dB more in that mean, minimum statistics lost 0.5 dB.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -21,7 +20,7 @@ SILENCE = 1e-12  # power under which a bin counts as empty; keeps ratios finite
 
 
 class Wiener:
-    """Wiener filter with decision-directed a-priori SNR.
+    """Wiener filter with decision-directed a-priori SNR, a `Peer`.
 
     Source: Scalart and Filho, "Speech enhancement based on a priori signal to noise estimation", ICASSP 1996; Ephraim
     and Malah, IEEE TASSP 1984, eq. 51.
@@ -31,6 +30,10 @@ class Wiener:
         oversubtraction: factor on the noise estimate.
         floor: least gain; suppressing more costs speech where the noise is not stationary.
     """
+
+    name = "Wiener filter"
+    lips = ("none",)
+    costs: Mapping[str, float] = {}  # not counted: no weights, and a small share of any network's operations
 
     def __init__(self, smoothing: float = 0.85, oversubtraction: float = 2.0, floor: float = 0.15) -> None:
         self.smoothing, self.oversubtraction, self.floor = smoothing, oversubtraction, floor
@@ -53,20 +56,6 @@ class Wiener:
             enhanced = gain.square() * now
             gains.append(gain)
         return torch.stack(gains, dim=-1)
-
-
-class SpectralSubtraction:
-    """Magnitude spectral subtraction (Boll, IEEE TASSP 1979; oversubtraction and floor after Berouti et al., 1979)."""
-
-    def __init__(self, oversubtraction: float = 2.0, floor: float = 0.1) -> None:
-        self.oversubtraction, self.floor = oversubtraction, floor
-
-    def __call__(self, mixture: Tensor, lips: Tensor | None = None) -> Tensor:
-        """Enhance (batch, samples) at 16 kHz -> (batch, samples); `lips` are not used."""
-        spectrum = _stft(mixture)
-        power = spectrum.abs().square() + SILENCE
-        removed = (self.oversubtraction * _noise(power)[..., None] / power).sqrt()
-        return _istft(spectrum * (1 - removed).clamp(min=self.floor), mixture.shape[-1])
 
 
 def _noise(power: Tensor) -> Tensor:

@@ -1,18 +1,16 @@
-"""What each axis of the space is worth: effects, interactions, and what is left of them at equal MACs. Called by
-`eval.ranking.report`. Free of torch.
-"""
+"""What each axis of the space is worth: effects, interactions, and what is left of them at equal MACs. Free
+of torch."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
 
 import numpy as np
 
+from eval.ranking.tau import Values
 from supernet.space import AXES, Subnet
-
-Values = Mapping[Subnet, float]
 
 
 @dataclass(frozen=True)

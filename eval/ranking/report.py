@@ -47,18 +47,8 @@ def ranking_report(study: Study) -> str:
 def _rests_on(study: Study) -> list[str]:
     rows = []
     for name, table in study.tables.items():
-        header = table.header
-        rows.append(
-            [
-                name,
-                header.fidelity,
-                header.list,
-                header.clips,
-                header.training.get("steps", "-"),
-                header.seed,
-                f"{len(table)} of {len(SearchSpace())}",
-            ]
-        )
+        head, subnets = table.header, f"{len(table)} of {len(SearchSpace())}"
+        rows.append([name, head.fidelity, head.list, head.clips, head.training.get("steps", "-"), head.seed, subnets])
     blocks = [
         f"## Tables, width {study.width:g}",
         _table(["table", "fidelity", "list", "clips", "steps", "seed", "subnets"], rows),

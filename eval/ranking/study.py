@@ -1,6 +1,4 @@
-"""Cheap scores held against stand-alone training: everything that `ofa-avse rank` says, as figures. Called by
-`eval.ranking.report` and `eval.ranking.plot`. Free of torch.
-"""
+"""Cheap scores held against stand-alone training: all that `ofa-avse rank` says, as figures. Free of torch."""
 
 from __future__ import annotations
 
@@ -16,8 +14,9 @@ from eval.costs import macs, parameters
 from eval.ranking.bands import equal_macs
 from eval.ranking.extrapolation import FULL, anchored, last_epochs, power_law
 from eval.ranking.tau import Choice, Interval, Resamples, Values, pooled_deviation, receptive_field, regret
-from eval.table.quality_table import AGAIN, QualityTable
-from eval.table.shipped import MAKE, Tables, check_alike, check_seeds, of_seeds
+from eval.table.quality_table import QualityTable, check_alike, check_seeds
+from eval.table.rows import AGAIN
+from eval.table.shipped import MAKE, Tables, of_seeds
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 

@@ -15,8 +15,9 @@ from tqdm import tqdm
 from eval.costs import macs, parameters
 from eval.evaluation import perceptual_scores
 from eval.machine import fingerprint
-from eval.measure import Measured, measure
-from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
+from eval.measure import measure
+from eval.table.quality_table import QualityTable
+from eval.table.rows import QualityHeader, QualityRow
 from eval.table.scoring import Prepared, Scores, score_all
 from supernet.checkpoint import weights_hash
 from supernet.errors import UserError
@@ -57,51 +58,35 @@ class ScoringSettings:
 
 
 def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettings, path: Path) -> QualityTable:
-    """Write the table of `supernet` to `path`; one that is there and belongs to the same inputs is kept.
+    """Write the table of `supernet` to `path`, with costs measured here; one that belongs to the same inputs is kept.
 
     A killed run goes on from `<path>.partial`, where each pass of the supernet leaves its scores, and from the table
     itself, which is written before PESQ, STOI and ESTOI and again after every few subnets of them.
     """
+    timed = {"machine": fingerprint(settings.threads), "threads": settings.threads, "seconds": settings.seconds}
     precision = chosen_precision(settings.precision, next(supernet.parameters()).is_cuda)
-    header = QualityHeader(
-        fidelity="shared",
-        clips=len(prepared.fixed),
-        width=supernet.width,
-        causal=supernet.causal,
-        norm=supernet.norm,
-        machine=fingerprint(settings.threads),
-        threads=settings.threads,
-        seconds=settings.seconds,
-        data_hash=prepared.fixed.data_hash,
-        weights_hash=weights_hash(supernet),
-        precision=precision,
-    )
-    table = QualityTable.load(path) if path.is_file() else None
-    if table is None or table.header != header:
-        space = SearchSpace(supernet.width)
-        partial = path.with_name(path.name + ".partial")
-        scores = dict(score_all(supernet, prepared, space, partial, bf16=precision == "bf16-mixed"))
-        rows = []
-        for subnet in tqdm(space, desc="latency and memory", unit="subnet", mininterval=1):
-            measured = measure(extract(supernet, subnet).cpu(), settings.seconds, settings.threads, settings.repeats)
-            rows.append(_row(subnet, scores[subnet], measured, supernet.width))
-        table = QualityTable(header, rows)
-        table.save(path)
+    table = shared_table(supernet, prepared, {}, path, settings, precision=precision, **timed)
     missing = sorted(_perceptual_subnets(table, settings) - _computed(table))
     for some in (missing[i : i + AT_ONCE] for i in range(0, len(missing), AT_ONCE)):
         means = _perceptual_means(supernet, prepared, some)
-        table = QualityTable(header, [replace(row, **means.get(row.subnet, {})) for row in table.rows])
+        table = QualityTable(table.header, [replace(row, **means.get(row.subnet, {})) for row in table.rows], path)
         table.save(path)
-    return QualityTable.load(path)
+    return table
 
 
 def shared_table(
-    supernet: AVConvTasNet, prepared: Prepared, training: dict[str, Any], path: Path, **header: Any
+    supernet: AVConvTasNet,
+    prepared: Prepared,
+    training: dict[str, Any],
+    path: Path,
+    measured: ScoringSettings | None = None,
+    **header: Any,
 ) -> QualityTable:
-    """Scores of all 324 with exact costs only, nothing measured; written to `path`, and kept when it is there.
+    """Scores of all 324 with their exact costs, written to `path`; a table there of the same inputs is kept.
 
     Args:
         training: settings under which the supernet was trained.
+        measured: how latency and memory are measured; not at all without.
         header: further fields of the table's header.
     """
     made = QualityHeader(
@@ -115,16 +100,27 @@ def shared_table(
         training=training,
         **header,
     )
-    if path.is_file() and QualityTable.load(path).header == made:
-        return QualityTable.load(path)
-    space = SearchSpace(supernet.width)
-    scores = score_all(supernet, prepared, space, path.with_name(path.name + ".partial"))
-    QualityTable(made, [_row(subnet, score, None, supernet.width) for subnet, score in scores]).save(path)
-    return QualityTable.load(path)
+    if path.is_file() and (kept := QualityTable.load(path)).header == made:
+        return kept
+    partial = path.with_name(path.name + ".partial")
+    scores = score_all(supernet, prepared, SearchSpace(supernet.width), partial, bf16=made.precision == "bf16-mixed")
+    rows = [_row(subnet, score, supernet.width) for subnet, score in scores]
+    if measured:
+        rows = [
+            _timed(row, supernet, measured) for row in tqdm(rows, "latency and memory", unit="subnet", mininterval=1)
+        ]
+    table = QualityTable(made, rows, path)
+    table.save(path)
+    return table
 
 
-def _row(subnet: Subnet, scores: Scores, measured: Measured | None, width: float) -> QualityRow:
-    costs = {} if measured is None else {name: getattr(measured, name) for name in ("rtf", "latency_ms", "memory_mb")}
+def _timed(row: QualityRow, supernet: AVConvTasNet, settings: ScoringSettings) -> QualityRow:
+    network = extract(supernet, row.subnet).cpu()
+    costs = measure(network, settings.seconds, settings.threads, settings.repeats)
+    return replace(row, rtf=costs.rtf, latency_ms=costs.latency_ms, memory_mb=costs.memory_mb)
+
+
+def _row(subnet: Subnet, scores: Scores, width: float) -> QualityRow:
     return QualityRow(
         subnet=subnet,
         params=parameters(subnet, width),
@@ -132,7 +128,6 @@ def _row(subnet: Subnet, scores: Scores, measured: Measured | None, width: float
         si_snri=scores.mean,
         si_snri_se=scores.standard_error,
         by_condition=scores.by_condition(),
-        **costs,
     )
 
 

@@ -1,79 +1,23 @@
-"""The quality table: what each subnet is worth and what it costs, and the best one for any budget.
-
-Written by the `score` command, read by `query`, `search` and `report`. The file is CSV, with its header above the
-columns as lines `# key: value`, so that a spreadsheet opens it. Nothing here imports torch: a query answers at once.
+"""The quality table: what each subnet is worth and what it costs, and the best one for any budget. Free of torch: a
+query answers at once.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 import math
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from eval.table.query import COSTS, Answer, check_budgets, check_measured, find_best
+from eval.table.rows import AGAIN, QualityHeader, QualityRow, by_subnet, read, write
+from eval.table.shipped import Tables
 from supernet.errors import UserError
-from supernet.files import write_text
 from supernet.space import Subnet
 
-
-@dataclass(frozen=True)
-class QualityHeader:
-    """How the rows came about; one table never mixes two ways."""
-
-    fidelity: str  # "shared", "finetuned", "extrapolated" or "retrained"
-    clips: int  # each row is a mean over so many clips
-    width: float
-    causal: bool
-    norm: str
-    machine: str = ""  # fingerprint of the machine that measured, threads included; "" where nothing was measured
-    threads: int = 1  # torch threads while measuring
-    seconds: float = 1.0  # duration of the measured clip
-    data_hash: str = ""
-    weights_hash: str = ""
-    seed: int = 0
-    list: str = "val"  # of the corpus, whose clips count
-    training: dict[str, Any] = field(default_factory=dict)  # settings under which each subnet was trained
-    command: str = ""  # that makes the table
-    versions: str = ""  # of what computed it
-    seeds: int = 1  # trainings that each row is the mean of
-    precision: str = "32-true"  # of the arithmetic behind SI-SNRi
-
-
-@dataclass(frozen=True)
-class QualityRow:
-    """One subnet. NaN marks what was not computed; SI-SNRi and the exact costs always are."""
-
-    subnet: Subnet
-    params: int
-    macs: float  # per second of audio, lips included
-    si_snri: float  # dB, mean over the clips
-    si_snri_se: float  # dB, its standard error
-    rtf: float = math.nan
-    latency_ms: float = math.nan  # for the whole measured clip
-    memory_mb: float = math.nan
-    pesq: float = math.nan
-    stoi: float = math.nan
-    estoi: float = math.nan
-    failures: int = 0  # clips for which one of the three is undefined; left out of its mean
-    curve: tuple[float, ...] = ()  # SI-SNRi in dB after each epoch of a fine-tuning
-    by_condition: dict[str, float] = field(default_factory=dict)  # SI-SNRi in dB; columns `si_snri_<condition>`
-
-
-AGAIN = "delete it, and make it again by `ofa-avse score` or `ofa-avse truth`"
-_PREFIX = "si_snri_"
-_KINDS = {  # of the header's fields, in words
-    "str": "a text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "dict[str, Any]": "an object",
-}
-_COLUMNS = tuple(f.name for f in fields(QualityRow) if f.name != "by_condition")
+OF_ONE_KIND = ("fidelity", "list", "clips", "data_hash", "width", "causal", "norm", "training")
 
 
 class QualityTable:
@@ -90,19 +34,9 @@ class QualityTable:
     """
 
     def __init__(self, header: QualityHeader, rows: Iterable[QualityRow], path: str | Path = "quality table") -> None:
-        self.header, self.rows, self.path = header, tuple(rows), Path(path)
-        if not self.rows:
-            raise UserError(f"{path}: holds no subnet; {AGAIN}")
-        seen: set[Subnet] = set()
-        for row in self.rows:
-            if row.subnet in seen:
-                raise UserError(f"{path}: {row.subnet} comes twice; {AGAIN}")
-            for name in ("params", "macs", "si_snri", "si_snri_se"):
-                if not math.isfinite(getattr(row, name)):
-                    raise UserError(f"{path}: {row.subnet} has no finite {name}; {AGAIN}")
-            if not all(map(math.isfinite, row.curve)):
-                raise UserError(f"{path}: {row.subnet} has a curve that is not finite; {AGAIN}")
-            seen.add(row.subnet)
+        self.header, self.path = header, Path(path)
+        self._by_subnet = by_subnet(rows, self.path)
+        self.rows = tuple(self._by_subnet.values())
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -112,10 +46,9 @@ class QualityTable:
 
     def __getitem__(self, subnet: Subnet) -> QualityRow:
         """The row of `subnet`; UserError where the table lacks it."""
-        for row in self.rows:
-            if row.subnet == subnet:
-                return row
-        raise UserError(f"{self.path}: has no row for {subnet}")
+        if subnet not in self._by_subnet:
+            raise UserError(f"{self.path}: has no row for {subnet}")
+        return self._by_subnet[subnet]
 
     def best(
         self,
@@ -139,14 +72,9 @@ class QualityTable:
             UserError: a budget is no positive finite number, nothing fits (it says what would come closest), or a
                 measured cost was asked that was measured on another machine or not at all.
         """
-        given = {
-            "params": max_params,
-            "macs": max_macs,
-            "latency_ms": max_latency_ms,
-            "rtf": max_rtf,
-            "memory_mb": max_memory_mb,
-        }
-        budgets = check_budgets(given)
+        budgets = check_budgets(
+            params=max_params, macs=max_macs, latency_ms=max_latency_ms, rtf=max_rtf, memory_mb=max_memory_mb
+        )
         check_measured(self, budgets)
         return find_best(self, budgets)
 
@@ -168,20 +96,29 @@ class QualityTable:
 
     def save(self, path: str | Path) -> None:
         """Write the table in one step: a reader sees the old file or the whole new one."""
-        conditions = sorted({name for row in self.rows for name in row.by_condition})
-        text = io.StringIO()
-        for key, value in {**asdict(self.header), "rows": len(self.rows)}.items():
-            text.write(f"# {key}: {json.dumps(value)}\n")
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*_COLUMNS, *(_PREFIX + name for name in conditions)])
-        for row in self.rows:
-            values = [getattr(row, name) for name in _COLUMNS[:-1]] + [" ".join(map(str, row.curve))]
-            values += [row.by_condition.get(name, math.nan) for name in conditions]
-            writer.writerow(["" if value != value else value for value in values])  # NaN is an empty cell
-        write_text(Path(path), text.getvalue())
+        write(Path(path), self.header, self.rows)
 
-    @staticmethod
-    def bundled(name: str = "standalone", seed: int | None = None) -> QualityTable:
+    @classmethod
+    def load(cls, path: str | Path) -> QualityTable:
+        """Read a table that `save` wrote.
+
+        Raises:
+            UserError: there is no such file, or it is damaged: a header line, a column or a row is missing or wrong.
+        """
+        return cls(*read(Path(path)), path)
+
+    @classmethod
+    def open(cls, tables: Tables, name: str, seed: int | None = None) -> QualityTable:
+        """Table `name` of `tables`, or the one of its `seed`, or the mean over its seeds.
+
+        Raises:
+            UserError: it is not there, is damaged, or its trainings are not of one kind.
+        """
+        found = [cls.load(path) for path in tables.paths(name, seed)]
+        return found[0] if len(found) == 1 else mean_over_seeds(found)
+
+    @classmethod
+    def bundled(cls, name: str = "standalone", seed: int | None = None) -> QualityTable:
         """A table that ships with the package; `len` says how many of the 324 subnets it has.
 
         Args:
@@ -193,78 +130,57 @@ class QualityTable:
         Raises:
             UserError: there is no such table; it names those that there are.
         """
-        from eval.table.shipped import bundled  # which reads tables itself
-
-        return bundled(name, seed)
-
-    @classmethod
-    def load(cls, path: str | Path) -> QualityTable:
-        """Read a table that `save` wrote.
-
-        Raises:
-            UserError: there is no such file, or it is damaged: a header line, a column or a row is missing or wrong.
-        """
-        path = Path(path)
-        if not path.is_file():
-            raise UserError(f"{path}: no quality table there; `ofa-avse score` writes one")
-        try:
-            lines = path.read_text().splitlines()
-        except UnicodeDecodeError:
-            raise UserError(f"{path}: is no quality table, but a binary file; `ofa-avse score` writes one") from None
-        comments = [line for line in lines if line.startswith("#")]
-        header, count = _read_header(comments, path)
-        rows = _read_rows(csv.DictReader(lines[len(comments) :], strict=True), path)
-        if len(rows) != count:
-            problem = f"damaged, {len(rows)} rows where its header says {count}"
-            raise UserError(f"{path}: {problem}; {AGAIN}")
-        return cls(header, rows, path)
+        return cls.open(Tables.shipped(), name, seed)
 
 
-def _read_header(comments: list[str], path: Path) -> tuple[QualityHeader, int]:
-    """Header and number of rows from the lines `# key: value`."""
-    try:
-        values = {key: json.loads(text) for key, text in (line[2:].split(": ", 1) for line in comments)}
-        count = values.pop("rows")
-        header = QualityHeader(**values)
-        kinds = {field.name: field.type for field in fields(QualityHeader)} | {"rows": "int"}
-        for name, value in (values | {"rows": count}).items():
-            if not _is(kinds[name], value):
-                raise TypeError(f"{name} must be {_KINDS[kinds[name]]}, not {json.dumps(value)[:80]}")
-    except (ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{path}: damaged header ({error}); {AGAIN}") from None
-    return header, count
+def mean_over_seeds(tables: list[QualityTable]) -> QualityTable:
+    """The subnets that every table has, with the mean of their qualities. Standard errors stay those over clips.
+
+    Raises:
+        UserError: the tables differ in more than their seed, also in epochs or conditions, or have no subnet in common.
+    """
+    check_seeds(tables)
+    first = tables[0]
+    for table in tables:
+        for row in table.rows:
+            if _measured(row) != _measured(first.rows[0]):
+                raise UserError(f"{table.path}: {row.subnet} has other epochs or conditions than {first.path}; {AGAIN}")
+    everywhere = set.intersection(*({row.subnet for row in table.rows} for table in tables))
+    rows = [_mean([table[row.subnet] for table in tables]) for row in first.rows if row.subnet in everywhere]
+    name = f"{first.path.name.split('_seed')[0]}_seed*.csv" if len(tables) > 1 else first.path.name
+    return QualityTable(replace(first.header, seeds=len(tables)), rows, first.path.with_name(name))
 
 
-def _is(kind: str, value: Any) -> bool:
-    """Whether a JSON value is of the type that a field of the header is annotated with."""
-    if kind in ("int", "float"):
-        numbers = int if kind == "int" else (int, float)
-        return isinstance(value, numbers) and not isinstance(value, bool) and math.isfinite(value)
-    return isinstance(value, {"str": str, "bool": bool, "dict[str, Any]": dict}[kind])
+def check_seeds(tables: Sequence[QualityTable]) -> None:
+    """Raise UserError unless the tables are trainings of one kind, each of another seed."""
+    seen: dict[int, QualityTable] = {}
+    for table in tables:
+        check_alike(tables[0], table, OF_ONE_KIND)
+        if (other := seen.setdefault(table.header.seed, table)) is not table:
+            raise UserError(f"{table.path}: is of seed {table.header.seed}, as {other.path} is; take one of them away")
 
 
-def _read_rows(reader: csv.DictReader, path: Path) -> list[QualityRow]:
-    columns = reader.fieldnames or []
-    missing = [name for name in _COLUMNS if name not in columns]
-    unknown = [name for name in columns if name not in _COLUMNS and not name.startswith(_PREFIX)]
-    if missing or unknown:
-        wrong = [f"{verb} {', '.join(names)}" for verb, names in (("lacks", missing), ("has", unknown)) if names]
-        raise UserError(f"{path}: wrong columns ({'; '.join(wrong)}); {AGAIN}")
-    rows = []
-    try:
-        for cells in reader:
-            rows.append(_read_row(cells))
-    except (ValueError, TypeError, AttributeError, OverflowError, csv.Error, UserError) as error:
-        line = len(rows) + 1
-        raise UserError(f"{path}: damaged in row {line} ({error}); {AGAIN}") from None
-    return rows
+def check_alike(first: QualityTable, other: QualityTable, keys: Iterable[str]) -> None:
+    """Raise UserError where two tables that are compared differ in one of the header's `keys`, seeds apart."""
+    for key in keys:
+        a, b = (_without_seed(getattr(table.header, key)) for table in (first, other))
+        if a != b:
+            raise UserError(f"{other.path}: has {key} {b}, but {first.path} has {a}; make both by one configuration")
 
 
-def _read_row(cells: dict[str, str]) -> QualityRow:
-    if None in cells or None in cells.values():  # how csv says that a line has more cells than columns, or fewer
-        raise ValueError("cells are missing" if None in cells.values() else "too many cells")
-    curve = tuple(map(float, cells.pop("curve").split()))
-    numbers = {name: math.nan if text == "" else float(text) for name, text in cells.items() if name != "subnet"}
-    by_condition = {name.removeprefix(_PREFIX): numbers.pop(name) for name in list(numbers) if name not in _COLUMNS}
-    numbers |= {name: int(numbers[name]) for name in ("params", "failures")}
-    return QualityRow(subnet=Subnet.parse(cells["subnet"]), curve=curve, by_condition=by_condition, **numbers)
+def _without_seed(value: Any) -> Any:
+    return {key: entry for key, entry in value.items() if key != "seed"} if isinstance(value, dict) else value
+
+
+def _measured(row: QualityRow) -> tuple[int, list[str]]:
+    return len(row.curve), sorted(row.by_condition)
+
+
+def _mean(rows: list[QualityRow]) -> QualityRow:
+    return replace(
+        rows[0],
+        si_snri=fmean(row.si_snri for row in rows),
+        si_snri_se=fmean(row.si_snri_se for row in rows),
+        curve=tuple(map(fmean, zip(*(row.curve for row in rows), strict=True))),
+        by_condition={kind: fmean(row.by_condition[kind] for row in rows) for kind in rows[0].by_condition},
+    )

@@ -7,15 +7,22 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from numbers import Real
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import Protocol
 
 from eval.machine import fingerprint
+from eval.table.rows import QualityHeader, QualityRow
 from supernet.errors import UserError
 
-if TYPE_CHECKING:
-    from eval.table.quality_table import QualityRow, QualityTable
-
 MOST_TIES_NAMED = 3
+
+
+class Table(Protocol):
+    """What a question is put to."""
+
+    header: QualityHeader
+    rows: tuple[QualityRow, ...]
+    path: Path
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class Answer:
         return "\n".join(lines)
 
 
-def check_budgets(given: dict[str, float | None]) -> dict[str, float]:
+def check_budgets(**given: float | None) -> dict[str, float]:
     """The budgets that were given. Raises UserError for one that is no positive finite number."""
     budgets = {}
     for cost, limit in given.items():
@@ -99,7 +106,7 @@ def check_budgets(given: dict[str, float | None]) -> dict[str, float]:
     return budgets
 
 
-def check_measured(table: QualityTable, budgets: dict[str, float]) -> None:
+def check_measured(table: Table, budgets: dict[str, float]) -> None:
     """Raise UserError where a budget is on a measured cost that does not hold on this machine."""
     for cost in (cost for cost in budgets if COSTS[cost].measured):
         if any(math.isnan(getattr(row, cost)) for row in table.rows):
@@ -114,7 +121,7 @@ def check_measured(table: QualityTable, budgets: dict[str, float]) -> None:
             )
 
 
-def find_best(table: QualityTable, budgets: dict[str, float]) -> Answer:
+def find_best(table: Table, budgets: dict[str, float]) -> Answer:
     """The answer within checked budgets. Raises UserError where no row fits."""
     fitting = sorted((row for row in table.rows if not _excess(row, budgets)), key=_rank)
     if not fitting:
@@ -146,7 +153,7 @@ def _closest(rows: list[QualityRow], budgets: dict[str, float]) -> NextBetter:
     return NextBetter(row, _excess(row, budgets))
 
 
-def _nothing_fits(table: QualityTable, budgets: dict[str, float]) -> str:
+def _nothing_fits(table: Table, budgets: dict[str, float]) -> str:
     reasons = []
     for cost, limit in budgets.items():
         cheapest = min(table.rows, key=lambda row: (getattr(row, cost), _rank(row)))

@@ -135,14 +135,29 @@ def test_the_subnet_is_passed_on_and_names_the_report(mixtures):
 
 
 def test_a_peer_that_takes_only_the_mixture_is_scored_with_perceptual_metrics(mixtures):
-    report = evaluate(Wiener(), mixtures, lips=("none",))
+    report = evaluate(Wiener(), mixtures)
+    assert report.signals == ["noisy", "none"]
     wiener, noisy = report.overall("none"), report.overall("noisy")
-    assert report.model == "Wiener"
+    assert report.model == "Wiener filter"
     for metric in ("si_snri", "pesq", "stoi", "estoi"):
         assert math.isfinite(wiener.means[metric].value)
     assert wiener.means["si_snri"].value > 2 > noisy.means["si_snri"].value
     assert wiener.failures == 1
     assert "PESQ" in report.text() and "no lips" in report.text()
+
+
+def test_a_peer_that_sees_is_shown_the_lips_that_it_names(mixtures):
+    class Seeing:
+        name, lips, costs = "seeing", ("true", "other"), {"params": 1e6}
+
+        def __call__(self, mixture, lips=None):
+            return mixture * (lips is not None)
+
+    report = evaluate(Seeing(), mixtures, perceptual=False)
+    assert report.model == "seeing"
+    assert report.signals == ["noisy", "true", "other"]
+    assert report.overall("true").means["si_snri"].value == pytest.approx(0, abs=1e-3)
+    assert evaluate(Seeing(), mixtures, perceptual=False, lips=("true",), model="mine").signals == ["noisy", "true"]
 
 
 def test_report_survives_the_disk(tmp_path, mixtures):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.table import shipped as bundled
+from eval.table import shipped
 from eval.table.quality_table import QualityTable
 from eval.table.shipped import Tables
 from supernet.errors import UserError
@@ -14,7 +14,7 @@ from supernet.space import PAPER_WINNER
 
 
 def in_folder(folder: Path, name: str, seed: int | None = None) -> QualityTable:
-    return Tables.of(folder).open(name, seed)
+    return QualityTable.open(Tables.of(folder), name, seed)
 
 
 @pytest.fixture
@@ -45,14 +45,14 @@ def test_shipped_tables_are_complete(name, subnets):
 
 
 def test_bundled_serves_the_tables_of_the_package(truth_tables, monkeypatch):
-    monkeypatch.setattr(bundled.resources, "files", lambda package: truth_tables)
+    monkeypatch.setattr(shipped, "TABLES", truth_tables)
     assert len(QualityTable.bundled()) == 48
     assert len(QualityTable.bundled("finetuned", seed=0)) == 324
     assert QualityTable.bundled("shared_test").header.list == "test"
 
 
 def test_a_table_that_does_not_ship_names_those_that_do(truth_tables, monkeypatch):
-    monkeypatch.setattr(bundled.resources, "files", lambda package: truth_tables)
+    monkeypatch.setattr(shipped, "TABLES", truth_tables)
     with pytest.raises(UserError, match="table 'retrained': not in this package; there: .*shared_val.*standalone"):
         QualityTable.bundled("retrained")
 
@@ -98,7 +98,7 @@ def test_rows_that_hold_other_figures_have_no_mean(folder, change):
 
 def test_seeds_come_in_their_order():
     names = ["a_seed10", "a_seed2", "ab_seed1", "a_longer", "a_seed2_old"]
-    assert bundled.of_seeds(names, "a") == ["a_seed2", "a_seed10"]
+    assert shipped.of_seeds(names, "a") == ["a_seed2", "a_seed10"]
 
 
 def test_one_training_under_two_names_has_no_mean(folder):

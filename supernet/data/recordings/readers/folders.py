@@ -9,8 +9,8 @@ from pathlib import Path
 
 from supernet.data.corpus import Role
 from supernet.data.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from supernet.data.recordings.names import noise_kind, speech_speaker
 from supernet.data.recordings.readers import Recording, draft, files, named
-from supernet.data.recordings.splits import noise_kind, speech_speaker
 
 
 def read(root: Path, key: str) -> list[Recording]:

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from supernet.data.corpus import Clip
-from supernet.data.recordings.splits import assign, noise_kind, speech_speaker
+from supernet.data.recordings.names import noise_kind, speech_speaker
+from supernet.data.recordings.splits import assign
 from supernet.data.settings import DataSettings
 
 
