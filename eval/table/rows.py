@@ -9,12 +9,13 @@ import io
 import json
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from supernet.errors import UserError
 from supernet.files import write_text
+from supernet.settings import without_deleted
 from supernet.space import Subnet
 
 
@@ -131,6 +132,7 @@ def _read_header(comments: list[str], path: Path) -> tuple[QualityHeader, int]:
         values = {key: json.loads(text) for key, text in (line[2:].split(": ", 1) for line in comments)}
         count = values.pop("rows")
         header = QualityHeader(**values)
+        header = replace(header, training=without_deleted(header.training))
         kinds = {field.name: field.type for field in fields(QualityHeader)} | {"rows": "int"}
         for name, value in (values | {"rows": count}).items():
             if not _is(kinds[name], value):
