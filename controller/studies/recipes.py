@@ -21,26 +21,24 @@ import torch
 from pebble import ProcessExpired
 from tqdm import tqdm
 
-from controller.run import stages
 from controller.run.config import Settings
+from controller.run.run import Run
 from eval.costs import exit_macs, macs
 from eval.ranking.bands import equal_macs
 from eval.ranking.study import LONGER, STANDALONE
 from eval.ranking.tau import tau, tau_in_bands
 from eval.table.fill import shared_table
 from eval.table.quality_table import QualityTable
-from eval.table.scoring import Prepared
 from eval.table.shipped import Tables, of_seeds
-from supernet.data.mixing.batches import FixedMixtures
 from supernet.data.pooled import worker_pool
 from supernet.elastic import Norm
 from supernet.errors import UserError
 from supernet.files import read_json, write_text
-from supernet.model import Variant
+from supernet.model import Variant, start_as_identity
 from supernet.recipe import Visit, sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace
-from supernet.training import device, train
+from supernet.training import train
 
 FOLDER = "recipes"
 SCORES = "scores.csv"
@@ -106,8 +104,8 @@ def recipes(settings: Settings, only: list[str] | str | None = None, against: st
         except UserError as error:
             raise UserError(f"recipe {name}: {error}") from error
     truth = _truth(settings, against)
-    with stages.working(settings):
-        stages.corpus(settings)
+    with Run(settings).working() as run:
+        run.corpus  # made before several processes ask for it
         workers = min(settings.truth.workers, len(names))
         threads = max(1, torch.get_num_threads() // workers)
         failures = {}
@@ -132,16 +130,16 @@ def train_one(settings: Settings, name: str, threads: int) -> None:
     folder = settings.folder / FOLDER / name
     training = of_equal_cost(settings, recipe)
     space = SearchSpace(settings.network.width)
-    networks = replace(settings.network, norm=recipe.norm or settings.network.norm)
-    supernet = stages.supernet(replace(settings, network=networks), training, recipe.variant)
+    run, networks = Run(settings), replace(settings.network, norm=recipe.norm or settings.network.norm)
+    supernet = networks.fresh(SearchSpace.largest, settings.seed, recipe.variant)
+    if training.zero_init:
+        start_as_identity(supernet)
     began = time.monotonic()
     resumed = folder.is_dir()
-    mixtures = stages.training_mixtures(settings, training)
-    train(supernet, mixtures, sampler_for(space, training), training, folder, description=name)
+    train(supernet, run.mixtures(training), sampler_for(space, training), training, folder, description=name)
     if not resumed:
         write_text(folder / MEASURED, json.dumps({"seconds": time.monotonic() - began}))
-    prepared = Prepared(FixedMixtures(stages.corpus(settings), "val"), device())
-    shared_table(supernet, prepared, asdict(training), folder / SCORES)
+    shared_table(supernet, run.validation, asdict(training), folder / SCORES)
 
 
 def of_equal_cost(settings: Settings, recipe: Recipe) -> SupernetSettings:
