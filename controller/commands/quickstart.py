@@ -40,7 +40,7 @@ def quickstart(settings: Settings) -> None:
         with stage("retrain"):
             path = run.keep_winner(confirm(run))
         with stage("evaluation"):
-            reports = {name: (run.evaluate(name), run.evaluate_wiener(name)) for name in run.tests}
+            reports = {name: (run.evaluate(name), run.evaluate_wiener(name)) for name in run.test_lists}
         with stage("report"):
             page = write_report(run)
     for name, (report, wiener) in reports.items():

@@ -116,7 +116,7 @@ def retrain(settings: Settings, subnet: str | None = None) -> None:
         run.track(f"retrain {chosen}")
         if subnet:
             run.retrain(chosen)
-            path = run.paths.weights(chosen)
+            path = run.paths.of(chosen)
         else:
             chosen = confirm(run)
             path = run.keep_winner(chosen)

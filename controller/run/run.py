@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from fcntl import LOCK_EX, LOCK_NB, flock
-from functools import cache, cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -50,6 +50,8 @@ from supernet.space import SearchSpace, Subnet
 from supernet.tracking import Silent, Tracker, start_tracking
 from supernet.training import WEIGHTS, Diverged, device, train
 
+VALIDATION = "validation.json"  # what a retrained subnet is worth
+DIVERGED = "diverged.json"  # the settings under which its training diverged
 SEARCH_AGAIN = "run `ofa-avse search` again"
 VALIDATE_AGAIN = "delete it and run `ofa-avse retrain` again"
 
@@ -66,24 +68,16 @@ class Paths:
         self.search = self.folder / "search"
         self.ledger = self.search / LEDGER
         self.outcome = self.search / RESULT  # beside it <method>.json
-        self.retrained = self.folder / "retrained"  # a folder for each subnet
+        self.retrained = self.folder / "retrained"  # <subnet>/: weights, VALIDATION or DIVERGED
         self.winner = self.folder / "winner.safetensors"  # the best of them
         self.truth = self.folder / "truth"
         self.stage_seconds = self.folder / "stage_seconds.json"
         self.page = self.folder / "report.html"
         self.front = self.folder / "front.png"
 
-    def weights(self, subnet: Subnet) -> Path:
-        """Of a retrained subnet."""
-        return self.retrained / str(subnet) / WEIGHTS
-
-    def validation(self, subnet: Subnet) -> Path:
-        """What a retrained subnet is worth on the validation list."""
-        return self.retrained / str(subnet) / "validation.json"
-
-    def diverged(self, subnet: Subnet) -> Path:
-        """The settings under which the training of a subnet diverged."""
-        return self.retrained / str(subnet) / "diverged.json"
+    def of(self, subnet: Subnet, file: str = WEIGHTS) -> Path:
+        """A file of a retrained subnet."""
+        return self.retrained / str(subnet) / file
 
 
 class ValidationScore(NamedTuple):
@@ -189,12 +183,12 @@ class Run:
 
     def diverged(self, subnet: Subnet) -> bool:
         """Whether the training of `subnet` from scratch diverged, under the settings as they are now."""
-        mark = self.paths.diverged(subnet)
+        mark = self.paths.of(subnet, DIVERGED)
         return mark.is_file() and read_json(mark, "delete it") == asdict(self.settings.retrain)
 
     def retrained(self, subnet: Subnet) -> ValidationScore | None:
         """What a retrained subnet is worth on the validation list; None when it has not been retrained."""
-        note = self.paths.validation(subnet)
+        note = self.paths.of(subnet, VALIDATION)
         if not note.is_file():
             return None
         try:
@@ -203,7 +197,7 @@ class Run:
             raise UserError(f"{note}: damaged ({error}); {VALIDATE_AGAIN}") from error
 
     @property
-    def tests(self) -> list[str]:
+    def test_lists(self) -> list[str]:
         """Names of the corpus's test lists, the main one first."""
         return sorted(path.stem for path in (self.corpus.folder / LISTS).glob("test*.jsonl"))
 
@@ -211,15 +205,8 @@ class Run:
     def costs(self) -> Costs:
         """What subnets cost; latency as the run's table has it, the same whenever a search goes on."""
         width = self.settings.network.width
-
-        @cache
-        def measured() -> dict[Subnet, float]:
-            return {row.subnet: row.latency_ms for row in self.table.rows}
-
         return Costs(
-            params=lambda subnet: parameters(subnet, width),
-            macs=lambda subnet: macs(subnet, width),
-            latency_ms=lambda subnet: measured()[subnet],
+            partial(parameters, width=width), partial(macs, width=width), lambda subnet: self.table[subnet].latency_ms
         )
 
     def mixtures(self, training: TrainingSettings) -> TrainingMixtures:
@@ -291,22 +278,22 @@ class Run:
 
     def retrain(self, subnet: Subnet) -> AVConvTasNet:
         """Train `subnet` from scratch, and note what it is worth on the validation list, or that training diverged."""
-        training, folder = self.settings.retrain, self.paths.weights(subnet).parent
+        training, folder = self.settings.retrain, self.paths.of(subnet).parent
         network = self.settings.network.fresh(subnet, training.seed)
         try:
             train(network, self.mixtures(training), Single(subnet), training, folder, self.tracker, f"retrain {subnet}")
         except Diverged:
-            write_text(self.paths.diverged(subnet), json.dumps(asdict(training)) + "\n")
+            write_text(folder / DIVERGED, json.dumps(asdict(training)) + "\n")
             raise
-        if not self.paths.validation(subnet).is_file():
+        if not (folder / VALIDATION).is_file():
             scores = validate(network, self.validation)
             content = ValidationScore(scores.mean, scores.standard_error, len(scores.si_snri))._asdict()
-            write_text(self.paths.validation(subnet), json.dumps(content) + "\n")
+            write_text(folder / VALIDATION, json.dumps(content) + "\n")
         return network
 
     def keep_winner(self, subnet: Subnet) -> Path:
         """Put the retrained winner where a user finds it."""
-        source = made(self.paths.weights(subnet), f"retrain --subnet {subnet}")
+        source = made(self.paths.of(subnet), f"retrain --subnet {subnet}")
         write_atomically(self.paths.winner, lambda temporary: shutil.copyfile(source, temporary))
         vars(self).pop("winner", None)
         return self.paths.winner
