@@ -8,7 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from controller.run.config import Settings
-from controller.run.run import Paths, Run, held
+from controller.run.run import Run, held
 from supernet.data import build as corpora
 from supernet.data import shards
 from supernet.data.corpus import MANIFEST, SHARDS, Corpus
@@ -63,7 +63,7 @@ def inspect(settings: Settings, output: str | None = None, clips: int = 12) -> N
         output: PNG to write; corpus.png in the corpus's folder when not given.
         clips: how many talker clips are shown.
     """
-    corpus = Corpus.open(Paths(settings).corpus)
+    corpus = Corpus.open(Run(settings).paths.corpus)
     path = Path(output) if output else corpus.folder / "corpus.png"
     if path.suffix.lower() != ".png":
         raise UserError(f"--output: {path} must end in .png")

@@ -53,18 +53,11 @@ def content(run: Run, winner: Subnet) -> ReportContent:
     if run.winner.subnet != winner:
         held = f"{run.paths.winner}: holds {run.winner.subnet}"
         raise UserError(f"{held}, but the winner is {winner}; run `ofa-avse retrain`")
-    tested, roles = run.evaluate("test"), dict(_roles(run, winner))
-    tuned = run.finetuned(list(roles.values()))
+    tested, roles = run.evaluate("test"), _roles(run, winner)
+    score, tuned = _score(tested.overall("true"), "si_snri"), run.finetuned(list(roles.values()))
     return ReportContent(
         title=f"ofa-avse: {settings.run}",
-        winner=Winner(
-            str(winner),
-            row.params,
-            row.macs,
-            row.rtf,
-            _score(tested.overall("true"), "si_snri"),
-            "retrained from scratch",
-        ),
+        winner=Winner(str(winner), row.params, row.macs, row.rtf, score, "retrained from scratch"),
         corpus=f"{run.corpus.describe()}. {UNSEEN.get(settings.data.corpus, UNSEEN_ELSEWHERE)}",
         settings=_settings(settings),
         stage_seconds=read_json(seconds, "delete it") if seconds.is_file() else {},
@@ -98,13 +91,10 @@ def _search_row(step: dict) -> SearchRow:
     return SearchRow(step["episode"], step["step"], step["subnet"], step["params"], si_snri, step["reward"])
 
 
-def _roles(run: Run, winner: Subnet) -> Iterator[tuple[str, Subnet]]:
-    yield "winner", winner
-    for place, subnet in enumerate(candidates(run), start=1):
-        if subnet != winner:
-            yield f"no. {place} of the search", subnet
-    yield "largest", SearchSpace.largest
-    yield "smallest", SearchSpace.smallest
+def _roles(run: Run, winner: Subnet) -> dict[str, Subnet]:
+    places = {f"no. {place} of the search": subnet for place, subnet in enumerate(candidates(run), start=1)}
+    others = {place: subnet for place, subnet in places.items() if subnet != winner}
+    return {"winner": winner, **others, "largest": SearchSpace.largest, "smallest": SearchSpace.smallest}
 
 
 def _fidelities(run: Run, role: str, tuned: Evaluation) -> FidelityRow:

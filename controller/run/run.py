@@ -322,12 +322,7 @@ class Run:
 
 
 def _evaluate(
-    fixed: FixedMixtures,
-    model: Callable[..., Tensor],
-    title: str,
-    path: Path,
-    perceptual: bool,
-    lips: Sequence[str],
+    fixed: FixedMixtures, model: Callable[..., Tensor], title: str, path: Path, perceptual: bool, lips: Sequence[str]
 ) -> EvaluationReport:
     known = EvaluationReport.load(path) if path.is_file() else None
     if known and (known.data_hash != fixed.data_hash or perceptual and "pesq" not in known.overall(NOISY).means):

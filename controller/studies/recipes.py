@@ -130,7 +130,8 @@ def train_one(settings: Settings, name: str, threads: int) -> None:
     folder = settings.folder / FOLDER / name
     training = of_equal_cost(settings, recipe)
     space = SearchSpace(settings.network.width)
-    run, networks = Run(settings), replace(settings.network, norm=recipe.norm or settings.network.norm)
+    run = Run(settings)
+    networks = replace(settings.network, norm=recipe.norm or settings.network.norm)
     supernet = networks.fresh(SearchSpace.largest, settings.seed, recipe.variant)
     if training.zero_init:
         start_as_identity(supernet)
