@@ -26,8 +26,8 @@ import torch
 from jsonargparse import ArgumentParser
 
 from controller.ladder.evaluation import Evaluation, Evaluator
-from controller.run import stages
 from controller.run.config import Settings
+from controller.run.run import Run
 from controller.search.loop import search
 from controller.search.oracle import BudgetSpent, Oracle
 from controller.search.settings import SearchSettings
@@ -73,13 +73,14 @@ def read(path: Path) -> Settings:
 
 def share(settings: Settings, evaluations: int) -> float:
     """Of the wall time of a search."""
-    evaluator = Timed(stages.fine_tuning(settings))
-    shared = {row.subnet: row.si_snri for row in stages.open_table(settings).rows}
+    run = Run(settings)
+    evaluator = Timed(run.fine_tuning())
+    shared = {row.subnet: row.si_snri for row in run.table.rows}
     told = replace(settings.search, max_evaluations=evaluations, workers=1, ray=None)
     with tempfile.TemporaryDirectory() as folder:
         began = clocks()
         space = SearchSpace(settings.network.width)
-        result = search(space, evaluator, told, Path(folder), stages.costs(settings), shared)
+        result = search(space, evaluator, told, Path(folder), run.costs, shared)
         wall, cpu = (now - then for now, then in zip(clocks(), began))
     inside, inside_cpu = evaluator.spent
     print(

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from controller.run import stages
 from controller.run.config import Settings
+from controller.run.run import Run, held
 from supernet.data import build as corpora
 from supernet.data import shards
 from supernet.data.corpus import MANIFEST, SHARDS, Corpus
@@ -20,27 +20,25 @@ from supernet.errors import UserError
 
 def data(settings: Settings) -> None:
     """Make the corpus: for recordings, `data index`, `data prepare`, then splits and lists."""
-    with stages.working(settings):
-        folder = stages.corpus_folder(settings)
-        if settings.data.corpus != "synthetic" and not (folder / MANIFEST).is_file():
-            _index(settings, folder)
-        corpus = stages.corpus(settings)
-    print(f"{corpus.folder}: {stages.describe(corpus)}")
+    with Run(settings).working() as run:
+        if settings.data.corpus != "synthetic" and not (run.paths.corpus / MANIFEST).is_file():
+            _index(run)
+        print(f"{run.corpus.folder}: {run.corpus.describe()}")
 
 
 def index(settings: Settings) -> None:
     """List what the recordings' headers say."""
-    with stages.working(settings):
-        _index(settings, stages.corpus_folder(settings))
+    with Run(settings).working() as run:
+        _index(run)
 
 
 def prepare(settings: Settings) -> None:
     """Convert the recordings, whatever splits and lists will be made of them: `data` makes those from what is there."""
-    with stages.working(settings):
-        folder, recordings = stages.corpus_folder(settings), _recordings(settings)
+    with Run(settings).working() as run:
+        folder, recordings = run.paths.corpus, _recordings(settings)
         if (folder / SHARDS).is_file():
             raise UserError(f"{folder}: is packed, so nothing is left to prepare; name another --data.folder")
-        with stages.held(folder, "data.folder"):
+        with held(folder, "data.folder"):
             corpora.claim(folder, settings.data)
             clips, rejected = preparing.convert(recordings, folder, settings.data)
     print(f"{folder}: {len(clips)} recordings are prepared, {len(rejected)} cannot be used")
@@ -53,9 +51,9 @@ def pack(settings: Settings, output: str, shard_mb: float = 1000.0) -> None:
         output: folder for the shards; from then on the `data.folder` of whoever trains.
         shard_mb: size of a shard, MB.
     """
-    with stages.working(settings):
-        packed = shards.pack(Corpus.open(stages.corpus_folder(settings)), Path(output), shard_mb)
-    print(f"{packed.folder}: {stages.describe(packed)}; train with --data.folder {packed.folder}")
+    with Run(settings).working() as run:
+        packed = shards.pack(Corpus.open(run.paths.corpus), Path(output), shard_mb)
+    print(f"{packed.folder}: {packed.describe()}; train with --data.folder {packed.folder}")
 
 
 def inspect(settings: Settings, output: str | None = None, clips: int = 12) -> None:
@@ -65,18 +63,18 @@ def inspect(settings: Settings, output: str | None = None, clips: int = 12) -> N
         output: PNG to write; corpus.png in the corpus's folder when not given.
         clips: how many talker clips are shown.
     """
-    corpus = Corpus.open(stages.corpus_folder(settings))
+    corpus = Corpus.open(Run(settings).paths.corpus)
     path = Path(output) if output else corpus.folder / "corpus.png"
     if path.suffix.lower() != ".png":
         raise UserError(f"--output: {path} must end in .png")
     shown = contact_sheet(corpus, settings.data, path, clips)
-    print(f"{path}: {len(shown)} of {len(corpus.select('talker'))} talking clips; {stages.describe(corpus)}")
+    print(f"{path}: {len(shown)} of {len(corpus.select('talker'))} talking clips; {corpus.describe()}")
 
 
-def _index(settings: Settings, folder: Path) -> None:
-    recordings = _recordings(settings)
-    with stages.held(folder, "data.folder"):
-        rows = indexing.index(recordings, folder, settings.data.workers)
+def _index(run: Run) -> None:
+    folder, recordings = run.paths.corpus, _recordings(run.settings)
+    with held(folder, "data.folder"):
+        rows = indexing.index(recordings, folder, run.settings.data.workers)
     print(indexing.summary(rows))
     for row in rows:
         if row.problem:

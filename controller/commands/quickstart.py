@@ -9,50 +9,43 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 
-import yaml
-
-from controller.run import stages
 from controller.run.config import Settings
 from controller.run.confirmation import confirm
-from controller.run.report import STAGE_TIMES, write_report
+from controller.run.report import write_report
+from controller.run.run import Run
 from eval.evaluation_report import EvaluationReport
 from supernet.files import read_json, write_text
-from supernet.tracking import start_tracking
+from supernet.space import SearchSpace
 
 STAGES = ("corpus", "supernet", "scoring", "search", "retrain", "evaluation", "report")
 
 
 def quickstart(settings: Settings) -> None:
     """Do the whole job."""
-    with stages.working(settings):
-        clock = Clock(settings)
-        tracker = start_tracking(settings.tracking, settings.folder, "quickstart", asdict(settings))
-        with clock.stage("corpus"):
-            print(stages.describe(stages.corpus(settings)))
-        with clock.stage("supernet"):
-            stages.train_supernet(settings, tracker)
-        # only now have corpus and supernet agreed that these are the run's settings
-        write_text(settings.folder / "config.yaml", yaml.safe_dump(asdict(settings), sort_keys=False))
-        with clock.stage("scoring"):
-            table = stages.score(settings)
-            print(table.best().text())
-        with clock.stage("search"):
-            best = stages.search(settings).winner
-            stages.finetuned(settings, stages.corners(best.subnet))
+    with Run(settings).working() as run:
+        stage = Clock(run).stage
+        run.track("quickstart")
+        with stage("corpus"):
+            print(run.corpus.describe())
+        with stage("supernet"):
+            run.train()
+        run.keep_settings()  # only now have corpus and supernet agreed that these are the run's
+        with stage("scoring"):
+            print(run.score().best().text())
+        with stage("search"):
+            best = run.search().winner
+            run.finetuned([best.subnet, SearchSpace.largest, SearchSpace.smallest])
             print(f"best {best.subnet}: {best.si_snri:.2f} dB after fine-tuning ({best.clips} clips)")
-        with clock.stage("retrain"):
-            path = stages.keep_winner(settings, confirm(settings, tracker))
-        with clock.stage("evaluation"):
-            lists = stages.test_lists(settings)
-            reports = {name: stages.evaluate(fixed, path, name) for name, fixed in lists.items()}
-            wiener = {name: stages.evaluate_wiener(settings, fixed, name) for name, fixed in lists.items()}
-        with clock.stage("report"):
-            page = write_report(settings)
-    for name in lists:
-        print(f"\n{summary(reports[name], wiener[name], name)}")
-    print(f"\nmodel  {path}\npage   {page}\nagain  ofa-avse query --table {table.path} --max_params 60e3")
+        with stage("retrain"):
+            path = run.keep_winner(confirm(run))
+        with stage("evaluation"):
+            reports = {name: (run.evaluate(name), run.evaluate_wiener(name)) for name in run.test_lists}
+        with stage("report"):
+            page = write_report(run)
+    for name, (report, wiener) in reports.items():
+        print(f"\n{summary(report, wiener, name)}")
+    print(f"\nmodel  {path}\npage   {page}\nagain  ofa-avse query --table {run.paths.table} --max_params 60e3")
 
 
 def summary(report: EvaluationReport, wiener: EvaluationReport, name: str) -> str:
@@ -75,9 +68,8 @@ def summary(report: EvaluationReport, wiener: EvaluationReport, name: str) -> st
 class Clock:
     """Announces stages with the time spent and left, and keeps their durations over kills, for the page."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.path = settings.folder / STAGE_TIMES
-        self.expected = settings.minutes
+    def __init__(self, run: Run) -> None:
+        self.path, self.expected = run.paths.stage_seconds, run.settings.minutes
         self.spent: dict[str, float] = read_json(self.path, "delete it") if self.path.is_file() else {}
         self.start = time.monotonic()
 

@@ -3,59 +3,55 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import torch
 
-from controller.run import stages
 from controller.run.config import Settings
 from controller.run.confirmation import confirm, found
 from controller.run.report import write_report
+from controller.run.run import Run, made
 from controller.search.reward import Costs, RewardSettings
 from eval.costs import macs, parameters
 from eval.measure import measure
 from supernet.checkpoint import load, read_notes, save
 from supernet.data.corpus import Corpus
 from supernet.data.lips.find import Rule
-from supernet.data.mixing.batches import LIPS, FixedMixtures
+from supernet.data.mixing.batches import LIPS
 from supernet.deploy.enhance import enhance as enhance_source
 from supernet.deploy.reading import lip_frames
 from supernet.distributed import rank
 from supernet.errors import UserError
 from supernet.extraction import extract as cut_out
 from supernet.models import SMALL
-from supernet.space import SearchSpace, Subnet, channels
-from supernet.tracking import start_tracking
+from supernet.space import PAPER_WINNER, SearchSpace, Subnet, channels
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
 
 def train(settings: Settings) -> None:
     """Train the supernet."""
-    with stages.working(settings, ranks=True):
-        tracker = None
-        if rank() == 0:
-            tracker = start_tracking(settings.tracking, settings.folder, "supernet", asdict(settings))
-        stages.train_supernet(settings, tracker)
+    with Run(settings).working(ranks=True) as run:
+        run.track("supernet")
+        run.train()
     if rank() == 0:
-        print(f"{settings.folder / 'supernet' / stages.WEIGHTS}: the supernet of all 324 subnets")
+        print(f"{run.paths.supernet}: the supernet of all 324 subnets")
 
 
 def score(settings: Settings) -> None:
     """Score all subnets."""
-    with stages.working(settings):
-        table = stages.score(settings)
+    with Run(settings).working() as run:
+        table = run.score()
     print(f"{table.path}: {len(table)} subnets ({table.header.fidelity}, {table.header.clips} clips)")
     print(table.best().text())
 
 
 def search(settings: Settings) -> None:
     """Search for a subnet."""
-    with stages.working(settings):
-        result = stages.search(settings)
+    with Run(settings).working() as run:
+        result = run.search()
     winner = result.winner
     print(
         f"{winner.subnet}  SI-SNRi {winner.si_snri:.2f} dB +- {winner.standard_error:.2f} "
@@ -63,7 +59,7 @@ def search(settings: Settings) -> None:
         f"after {len(result.evaluations)} distinct evaluations in {len(result.rows) - 1} steps"
         + (" (search.max_evaluations spent)" if result.budget_spent else "")
     )
-    if missed := beyond_target(winner.subnet, result.reward, stages.costs(settings), result.settings.may_win):
+    if missed := beyond_target(winner.subnet, result.reward, run.costs, result.settings.may_win):
         print(missed)
 
 
@@ -97,8 +93,9 @@ def extract(
         model: network to cut from; the run's supernet when not given.
         precision: of the weights in the file; bf16 halves it, for a whole `model` too, named as its own subnet.
     """
-    chosen = stages.named(subnet) if subnet else found(settings)
-    path = Path(model) if model else stages.supernet_path(settings)
+    run = Run(settings)
+    chosen = named(subnet) if subnet else found(run)
+    path = Path(model) if model else made(run.paths.supernet, "train")
     network, notes = load(path), read_notes(path)
     origin = f"inherited from {network.subnet}" if chosen != network.subnet else "as they were"
     if chosen != network.subnet:  # a part of it was not trained as the notes say, and is no run's finished network
@@ -114,16 +111,16 @@ def retrain(settings: Settings, subnet: str | None = None) -> None:
         subnet: its name, or `largest` or `smallest`; when not given, the best `search.confirm` of the run's search, of
             which the best becomes the run's winner.
     """
-    with stages.working(settings):
-        chosen = stages.named(subnet) if subnet else found(settings)
-        tracker = start_tracking(settings.tracking, settings.folder, f"retrain {chosen}", asdict(settings))
+    with Run(settings).working() as run:
+        chosen = named(subnet) if subnet else found(run)
+        run.track(f"retrain {chosen}")
         if subnet:
-            stages.retrain(settings, chosen, tracker)
-            path = stages.retrained_path(settings, chosen)
+            run.retrain(chosen)
+            path = run.paths.of(chosen)
         else:
-            chosen = confirm(settings, tracker)
-            path = stages.keep_winner(settings, chosen)
-    print(f"{path}: {chosen}, {stages.retrained_score(settings, chosen)}")
+            chosen = confirm(run)
+            path = run.keep_winner(chosen)
+    print(f"{path}: {chosen}, {run.retrained(chosen)}")
 
 
 def evaluate(
@@ -147,13 +144,11 @@ def evaluate(
     seen = ["true" if name is True else str(name) for name in lips]  # YAML reads true as a truth value
     if not seen or set(seen) - set(LIPS) or len(set(seen)) < len(seen):
         raise UserError(f"lips: must be some of {', '.join(LIPS)}, each once; not {', '.join(seen) or 'empty'}")
-    with stages.working(settings):
-        path = Path(model) if model else settings.folder / stages.WINNER
-        read_notes(path)  # a wrong file is named before a corpus is made
-        fixed = FixedMixtures(Corpus.open(corpus) if corpus else stages.corpus(settings), list)
-        print(stages.evaluate(fixed, path, list, perceptual, seen).text())
+    with Run(settings).working() as run:
+        other = Corpus.open(corpus) if corpus else None
+        print(run.evaluate(list, Path(model) if model else None, other, perceptual, seen).text())
         print()
-        print(stages.evaluate_wiener(settings, fixed, list, perceptual).text())
+        print(run.evaluate_wiener(list, other, perceptual).text())
 
 
 def profile(settings: Settings, model: str | None = None, subnet: str | None = None, seconds: float = 3.0) -> None:
@@ -166,7 +161,7 @@ def profile(settings: Settings, model: str | None = None, subnet: str | None = N
     """
     if seconds <= 0:
         raise UserError(f"seconds: must be above 0, but is {seconds:g}")
-    network = load(model) if model else stages.network(settings, stages.named(subnet or "winner"), settings.seed)
+    network = load(model) if model else settings.network.fresh(named(subnet or "winner"), settings.seed)
     measured = measure(network, seconds, settings.scoring.threads)
     print(f"{network.subnet} at width {network.width:g}: {channels(network.subnet, network.width)}")
     print(f"parameters {parameters(network.subnet, network.width):,}")
@@ -205,5 +200,11 @@ def enhance(
 
 def report(settings: Settings) -> None:
     """Write the page of the run."""
-    with stages.working(settings):
-        print(write_report(settings))
+    with Run(settings).working() as run:
+        print(write_report(run))
+
+
+def named(text: str) -> Subnet:
+    """A subnet by its name, or `largest`, `smallest`, or `winner`, the paper's."""
+    known = {"largest": SearchSpace.largest, "smallest": SearchSpace.smallest, "winner": PAPER_WINNER}
+    return known.get(text) or Subnet.parse(text)

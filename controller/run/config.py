@@ -9,12 +9,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import torch
+
 from controller.search.settings import SearchSettings, TruthSettings
 from eval.table.fill import ScoringSettings
 from supernet.data.settings import DataSettings, whole_frames
 from supernet.errors import UserError
+from supernet.model import AVConvTasNet
 from supernet.settings import SupernetSettings, TrainingSettings
-from supernet.space import SearchSpace
+from supernet.space import SearchSpace, Subnet
 from supernet.tracking import TrackingSettings
 
 
@@ -36,6 +39,13 @@ class NetworkSettings:
         SearchSpace(self.width)  # raises for a width that splits a channel
         if self.causal and self.norm == "global":
             raise UserError("network.norm: 'global' looks at the whole clip and cannot be causal; use frame")
+
+    def fresh(self, subnet: Subnet, seed: int, kind: type[AVConvTasNet] = AVConvTasNet) -> AVConvTasNet:
+        """A network with fresh weights, the same for the same seed."""
+        norm = None if self.norm == "auto" else self.norm
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            return kind(subnet, self.width, self.causal, norm)
 
 
 @dataclass

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from controller.run import stages
+from controller.ladder.evaluation import Evaluation
 from controller.run.config import Settings
 from controller.run.confirmation import candidates, found
-from controller.search.loop import RESULT
+from controller.run.run import Run
 from eval.evaluation_report import EvaluationReport, Group, Mean
 from eval.metrics import si_snr
 from eval.report.content import (
@@ -25,15 +25,12 @@ from eval.report.content import (
 )
 from eval.report.front import write_front
 from eval.report.page import write_page
-from supernet.checkpoint import load
 from supernet.data.mixing.batches import FixedMixtures
 from supernet.errors import UserError
 from supernet.files import read_json
-from supernet.space import Subnet
+from supernet.space import SearchSpace, Subnet
+from supernet.training import device
 
-STAGE_TIMES = "stage_seconds.json"
-PAGE = "report.html"
-FRONT = "front.png"
 UNSEEN = {
     "synthetic": "Voices, faces, noises and sentences of the test list are unseen in training.",
     "grid": "The test list holds unseen clips of the test speaker; its noises and competing speakers are unseen too.",
@@ -42,36 +39,26 @@ UNSEEN_ELSEWHERE = "Speakers, noises and recorded mixtures of the test list are 
 SYSTEMS = {"noisy": "noisy", "true": "winner, true lips", "none": "winner, no lips", "other": "winner, another's lips"}
 
 
-def write_report(settings: Settings) -> Path:
+def write_report(run: Run) -> Path:
     """Write the page of a run that has a retrained winner. Raises UserError naming the command for what is missing."""
-    winner = found(settings)
-    page = settings.folder / PAGE
-    write_page(page, content(settings, winner))
-    write_front(settings.folder / FRONT, stages.open_table(settings), winner)
-    return page
+    winner = found(run)
+    write_page(run.paths.page, content(run, winner))
+    write_front(run.paths.front, run.table, winner)
+    return run.paths.page
 
 
-def content(settings: Settings, winner: Subnet) -> ReportContent:
-    path = settings.folder / stages.WINNER
-    table = stages.open_table(settings)
-    row = table[winner]
-    outcome = read_json(settings.folder / "search" / RESULT, stages.SEARCH_AGAIN)
-    network = load(path)
-    if network.subnet != winner:
-        raise UserError(f"{path}: holds {network.subnet}, but the winner is {winner}; run `ofa-avse retrain`")
-    lists = stages.test_lists(settings)
-    seconds = settings.folder / STAGE_TIMES
+def content(run: Run, winner: Subnet) -> ReportContent:
+    settings, table, outcome = run.settings, run.table, run.searched()
+    row, seconds = table[winner], run.paths.stage_seconds
+    if run.winner.subnet != winner:
+        held = f"{run.paths.winner}: holds {run.winner.subnet}"
+        raise UserError(f"{held}, but the winner is {winner}; run `ofa-avse retrain`")
+    tested, roles = run.evaluate("test"), _roles(run, winner)
+    score, tuned = _score(tested.overall("true"), "si_snri"), run.finetuned(list(roles.values()))
     return ReportContent(
         title=f"ofa-avse: {settings.run}",
-        winner=Winner(
-            str(winner),
-            row.params,
-            row.macs,
-            row.rtf,
-            _score(stages.evaluate(lists["test"], path, "test").overall("true"), "si_snri"),
-            "retrained from scratch",
-        ),
-        corpus=f"{stages.describe(stages.corpus(settings))}. {UNSEEN.get(settings.data.corpus, UNSEEN_ELSEWHERE)}",
+        winner=Winner(str(winner), row.params, row.macs, row.rtf, score, "retrained from scratch"),
+        corpus=f"{run.corpus.describe()}. {UNSEEN.get(settings.data.corpus, UNSEEN_ELSEWHERE)}",
         settings=_settings(settings),
         stage_seconds=read_json(seconds, "delete it") if seconds.is_file() else {},
         machine=table.header.machine,
@@ -80,9 +67,9 @@ def content(settings: Settings, winner: Subnet) -> ReportContent:
         search_method=outcome["settings"]["method"],
         search_fidelity=outcome["winner"]["fidelity"],
         search_clips=outcome["winner"]["clips"],
-        fidelities=[_fidelities(settings, role, subnet) for role, subnet in _roles(settings, winner)],
-        evaluation=list(_evaluation(settings, lists, path)),
-        examples=list(_examples(lists["test"], path)),
+        fidelities=[_fidelities(run, role, tuned[subnet]) for role, subnet in roles.items()],
+        evaluation=list(_evaluation(run, tested)),
+        examples=list(_examples(run, "test")),
     )
 
 
@@ -104,40 +91,34 @@ def _search_row(step: dict) -> SearchRow:
     return SearchRow(step["episode"], step["step"], step["subnet"], step["params"], si_snri, step["reward"])
 
 
-def _roles(settings: Settings, winner: Subnet) -> Iterator[tuple[str, Subnet]]:
-    yield "winner", winner
-    for place, subnet in enumerate(candidates(settings), start=1):
-        if subnet != winner:
-            yield f"no. {place} of the search", subnet
-    yield "largest", stages.named("largest")
-    yield "smallest", stages.named("smallest")
+def _roles(run: Run, winner: Subnet) -> dict[str, Subnet]:
+    places = {f"no. {place} of the search": subnet for place, subnet in enumerate(candidates(run), start=1)}
+    others = {place: subnet for place, subnet in places.items() if subnet != winner}
+    return {"winner": winner, **others, "largest": SearchSpace.largest, "smallest": SearchSpace.smallest}
 
 
-def _fidelities(settings: Settings, role: str, subnet: Subnet) -> FidelityRow:
+def _fidelities(run: Run, role: str, tuned: Evaluation) -> FidelityRow:
     """What the run knows of one subnet on the validation list, at each fidelity."""
-    shared = stages.open_table(settings)[subnet]
-    clips = stages.open_table(settings).header.clips
-    tuned = stages.finetuned(settings, [subnet])[subnet]
-    retrained = stages.retrained_score(settings, subnet)
-    command = f"ofa-avse retrain --config {settings.folder / 'config.yaml'} --subnet {subnet}"
+    subnet, shared = tuned.subnet, run.table[tuned.subnet]
+    retrained = run.retrained(subnet)
+    command = f"ofa-avse retrain --config {run.paths.settings} --subnet {subnet}"
     return FidelityRow(
         role=role,
         subnet=str(subnet),
         params=shared.params,
         scores={
-            "shared": Score(shared.si_snri, shared.si_snri_se, clips),
+            "shared": Score(shared.si_snri, shared.si_snri_se, run.table.header.clips),
             "finetuned": Score(tuned.si_snri, tuned.standard_error, tuned.clips),
             "retrained": Score(*retrained) if retrained else Missing(command),
         },
     )
 
 
-def _evaluation(settings: Settings, lists: dict[str, FixedMixtures], path: Path) -> Iterator[EvaluationRow]:
+def _evaluation(run: Run, tested: EvaluationReport) -> Iterator[EvaluationRow]:
     """Every system on every condition of the main list."""
-    report = stages.evaluate(lists["test"], path, "test")
-    for signal in report.signals:
-        yield from _rows(report, signal, SYSTEMS[signal])
-    yield from _rows(stages.evaluate_wiener(settings, lists["test"], "test"), "none", "Wiener filter")
+    for signal in tested.signals:
+        yield from _rows(tested, signal, SYSTEMS[signal])
+    yield from _rows(run.evaluate_wiener("test"), "none", "Wiener filter")
 
 
 def _rows(report: EvaluationReport, signal: str, system: str) -> Iterator[EvaluationRow]:
@@ -152,13 +133,13 @@ def _score(group: Group, metric: str) -> Score:
 
 
 @torch.inference_mode()
-def _examples(fixed: FixedMixtures, path: Path) -> Iterator[ExampleClip]:
-    """The first test mixture of each condition, as the winner hears and enhances it."""
-    network = load(path)
+def _examples(run: Run, name: str) -> Iterator[ExampleClip]:
+    """The first mixture of each condition of a list, as the winner hears and enhances it."""
+    fixed = FixedMixtures(run.corpus, name)
     for condition in dict.fromkeys(fixed.conditions):
         index = fixed.conditions.index(condition)
         batch = fixed.batch([index])
-        enhanced = network(batch.mixture, batch.lips)
+        enhanced = run.winner(batch.mixture.to(device()), batch.lips.to(device())).cpu()
         gain = si_snr(enhanced, batch.clean) - si_snr(batch.mixture, batch.clean)
         spec = fixed.specs[index]
         yield ExampleClip(

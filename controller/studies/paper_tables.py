@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
-from controller.run import stages
 from controller.run.config import Settings
+from controller.run.run import SEARCH_AGAIN, Run
 from eval.costs import parameters
 from supernet.errors import UserError
 from supernet.space import AXES, SearchSpace, Subnet
@@ -35,12 +35,13 @@ RANDOM_FIRST = "run `ofa-avse search --search.method random` with the same setti
 
 def tables(settings: Settings) -> None:
     """Print both tables as Markdown."""
-    document = stages.search_document(settings, "ppo.json")
+    run = Run(settings)
+    document = run.searched(run.paths.search / "ppo.json")
     try:
-        print("\n".join([*progression(document), "", *comparison(settings, document)]))
+        print("\n".join([*progression(document), "", *comparison(run, document)]))
     except (KeyError, TypeError, AttributeError, IndexError) as error:
-        folder = settings.folder / "search"
-        raise UserError(f"{folder}: ppo.json or random.json is damaged ({error!r}); {stages.SEARCH_AGAIN}") from error
+        damaged = f"{run.paths.search}: ppo.json or random.json is damaged"
+        raise UserError(f"{damaged} ({error!r}); {SEARCH_AGAIN}") from error
 
 
 def progression(document: dict[str, Any]) -> list[str]:
@@ -66,14 +67,13 @@ def progression(document: dict[str, Any]) -> list[str]:
     return [title, "", *_markdown([*names, *(f"paper: {name}" for name in names)], [[*a, *b] for a, b in rows])]
 
 
-def comparison(settings: Settings, document: dict[str, Any]) -> list[str]:
+def comparison(run: Run, document: dict[str, Any]) -> list[str]:
     """Table 3's search rows, at every fidelity that the run knows."""
     try:
-        random = stages.search_document(settings, "random.json")
+        random = run.searched(run.paths.search / "random.json")
     except UserError:
         random = None
-    carried = stages.extrapolated(settings, document) | (stages.extrapolated(settings, random) if random else {})
-    quality_table = stages.open_table(settings)
+    carried = run.extrapolated(document) | (run.extrapolated(random) if random else {})
     systems = {
         "AVSE baseline": (SearchSpace.largest, document["trajectory"][0]["si_snri"]),
         "random search, best": (Subnet.parse(random["winner"]["subnet"]), random["winner"]["si_snri"])
@@ -87,16 +87,16 @@ def comparison(settings: Settings, document: dict[str, Any]) -> list[str]:
             rows.append([name, RANDOM_FIRST, *[""] * 5, *TABLE_3[name]])
             continue
         subnet, tuned = system
-        retrained = stages.retrained_score(settings, subnet)
+        retrained = run.retrained(subnet)
         rows.append(
             [
                 name,
                 str(subnet),
-                _millions(parameters(subnet, settings.network.width)),
+                _millions(parameters(subnet, run.settings.network.width)),
                 _number(tuned),
                 _number(carried.get(subnet)),
                 _number(retrained.si_snri if retrained else None),
-                f"{quality_table[subnet].rtf:.4f}",
+                f"{run.table[subnet].rtf:.4f}",
                 *TABLE_3[name],
             ]
         )

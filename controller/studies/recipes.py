@@ -21,8 +21,8 @@ import torch
 from pebble import ProcessExpired
 from tqdm import tqdm
 
-from controller.run import stages
 from controller.run.config import Settings
+from controller.run.run import Run
 from eval.costs import exit_macs, macs
 from eval.peers.ablations import ConcatenatedFusion, LinearDilation
 from eval.ranking.bands import equal_macs
@@ -30,9 +30,7 @@ from eval.ranking.study import LONGER, STANDALONE
 from eval.ranking.tau import tau, tau_in_bands
 from eval.table.fill import shared_table
 from eval.table.quality_table import QualityTable
-from eval.table.scoring import Prepared
 from eval.table.shipped import Tables, of_seeds
-from supernet.data.mixing.batches import FixedMixtures
 from supernet.data.pooled import worker_pool
 from supernet.elastic import Norm
 from supernet.errors import UserError
@@ -41,7 +39,7 @@ from supernet.model import AVConvTasNet
 from supernet.recipe import SupernetObjective, Visit, sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace
-from supernet.training import device, train
+from supernet.training import train
 
 FOLDER = "recipes"
 SCORES = "scores.csv"
@@ -103,8 +101,8 @@ def recipes(settings: Settings, only: list[str] | str | None = None, against: st
         except UserError as error:
             raise UserError(f"recipe {name}: {error}") from error
     truth = _truth(settings, against)
-    with stages.working(settings):
-        stages.corpus(settings)
+    with Run(settings).working() as run:
+        run.corpus  # made before several processes ask for it
         workers = min(settings.truth.workers, len(names))
         threads = max(1, torch.get_num_threads() // workers)
         failures = {}
@@ -129,17 +127,16 @@ def train_one(settings: Settings, name: str, threads: int) -> None:
     folder = settings.folder / FOLDER / name
     training = of_equal_cost(settings, recipe)
     space = SearchSpace(settings.network.width)
+    run = Run(settings)
     networks = replace(settings.network, norm=recipe.norm or settings.network.norm)
-    of_the_kind = replace(settings, network=networks)
-    supernet = stages.network(of_the_kind, SearchSpace.largest, settings.seed, recipe.network)
+    supernet = networks.fresh(SearchSpace.largest, settings.seed, recipe.network)
+    objective = SupernetObjective.of(space, training)
     began = time.monotonic()
     resumed = folder.is_dir()
-    mixtures = stages.training_mixtures(settings, training)
-    train(supernet, mixtures, SupernetObjective.of(space, training), training, folder, description=name)
+    train(supernet, run.mixtures(training), objective, training, folder, description=name)
     if not resumed:
         write_text(folder / MEASURED, json.dumps({"seconds": time.monotonic() - began}))
-    prepared = Prepared(FixedMixtures(stages.corpus(settings), "val"), device())
-    shared_table(supernet, prepared, asdict(training), folder / SCORES)
+    shared_table(supernet, run.validation, asdict(training), folder / SCORES)
 
 
 def of_equal_cost(settings: Settings, recipe: Recipe) -> SupernetSettings:

@@ -30,8 +30,9 @@ from controller.ladder.executor import Executor
 from controller.ladder.finetuning import FineTuning
 from controller.ladder.ledger import Ledger
 from controller.ladder.standalone import StandAlone
-from controller.run import stages
 from controller.run.config import Settings
+from controller.run.run import Run
+from controller.search.loop import LEDGER
 from eval.costs import macs, parameters
 from eval.ranking.bands import truth_bands
 from eval.table.fill import shared_table
@@ -46,10 +47,9 @@ from supernet.files import write_atomically
 from supernet.model import AVConvTasNet
 from supernet.settings import TrainingSettings, without_deleted
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
-from supernet.training import CHECKPOINT, WEIGHTS, device
+from supernet.training import CHECKPOINT, device
 
 Part = Literal["all", "standalone", "shared", "finetuned", "longer"]
-FOLDER = "truth"
 COMMAND = "ofa-avse truth --config truth"
 
 
@@ -60,10 +60,10 @@ def truth(settings: Settings, only: Part = "all") -> None:
         only: one part of it.
     """
     parts = {"standalone": standalone, "shared": shared, "finetuned": finetuned, "longer": longer}
-    with stages.working(settings):
+    with Run(settings).working() as run:
         for name, measure in parts.items():
             if only in (name, "all"):
-                for table in measure(settings):
+                for table in measure(run):
                     print(f"{table.path}: {len(table)} subnets ({table.header.fidelity}, {table.header.clips} clips)")
 
 
@@ -81,52 +81,54 @@ def corners(settings: Settings) -> list[Subnet]:
     return [PAPER_WINNER, SearchSpace.smallest, SearchSpace.largest, *five]
 
 
-def standalone(settings: Settings) -> Iterable[QualityTable]:
+def standalone(run: Run) -> Iterable[QualityTable]:
     """Train the 48 from scratch, once a seed."""
-    for seed in range(settings.truth.seeds):
-        evaluator = _from_scratch(settings, replace(settings.retrain, seed=seed))
-        yield _evaluate(settings, evaluator, truth_subnets(settings), "test", f"standalone_seed{seed}")
+    for seed in range(run.settings.truth.seeds):
+        evaluator = _from_scratch(run, replace(run.settings.retrain, seed=seed))
+        yield _evaluate(run, evaluator, truth_subnets(run.settings), "test", f"standalone_seed{seed}")
 
 
-def longer(settings: Settings) -> Iterable[QualityTable]:
+def longer(run: Run) -> Iterable[QualityTable]:
     """Fine-tune eight and look at the test list; train the 48 from scratch for several times the steps."""
-    tuned = _fine_tuned(settings, settings.finetune, "test")
-    yield _evaluate(settings, tuned, corners(settings), "test", "finetuned_test")
+    settings = run.settings
+    tuned = _fine_tuned(run, settings.finetune, "test")
+    yield _evaluate(run, tuned, corners(settings), "test", "finetuned_test")
     steps = settings.truth.longer * settings.retrain.steps
     for seed in range(settings.truth.longer_seeds):
-        evaluator = _from_scratch(settings, replace(settings.retrain, steps=steps, seed=seed))
-        yield _evaluate(settings, evaluator, truth_subnets(settings), "test", f"standalone_longer_seed{seed}")
+        evaluator = _from_scratch(run, replace(settings.retrain, steps=steps, seed=seed))
+        yield _evaluate(run, evaluator, truth_subnets(settings), "test", f"standalone_longer_seed{seed}")
 
 
-def finetuned(settings: Settings) -> Iterable[QualityTable]:
+def finetuned(run: Run) -> Iterable[QualityTable]:
     """Fine-tune all 324 for ten epochs, and the 48 again on other batches."""
+    settings = run.settings
     for seed in range(settings.truth.finetune_seeds):
         first = truth_subnets(settings)
         subnets = first if seed else list(dict.fromkeys([*first, *SearchSpace(settings.network.width)]))
-        evaluator = _fine_tuned(settings, replace(settings.finetune, seed=seed), "val")
-        yield _evaluate(settings, evaluator, subnets, "val", f"finetuned_seed{seed}")
+        evaluator = _fine_tuned(run, replace(settings.finetune, seed=seed), "val")
+        yield _evaluate(run, evaluator, subnets, "val", f"finetuned_seed{seed}")
 
 
-def shared(settings: Settings) -> Iterable[QualityTable]:
+def shared(run: Run) -> Iterable[QualityTable]:
     """Score all 324 with the supernet's weights, on both lists."""
-    supernet = _supernet(settings)
+    supernet, training = _supernet(run), run.settings.supernet
     for name in ("val", "test"):
-        path = settings.folder / FOLDER / f"shared_{name}.csv"
-        notes = {"list": name, "seed": settings.supernet.seed, "command": COMMAND, "versions": _versions()}
-        yield shared_table(supernet, _list(settings, name), asdict(settings.supernet), path, **notes)
+        path = run.paths.truth / f"shared_{name}.csv"
+        notes = {"list": name, "seed": training.seed, "command": COMMAND, "versions": _versions()}
+        yield shared_table(supernet, _list(run, name), asdict(training), path, **notes)
 
 
-def _supernet(settings: Settings) -> AVConvTasNet:
+def _supernet(run: Run) -> AVConvTasNet:
     """Train the supernet, or take the shipped one when it is of the same training on the same data: a training of
     one's own differs from it in the last bits, as fresh weights do from one kind of CPU to another.
     """
-    weights, shipped = settings.folder / "supernet" / WEIGHTS, TABLES / SUPERNET
-    if shipped.is_file() and _same_training(settings, shipped):
+    weights, shipped = run.paths.supernet, TABLES / SUPERNET
+    if shipped.is_file() and _same_training(run, shipped):
         if not (weights.is_file() or weights.with_name(CHECKPOINT).is_file()):
             write_atomically(weights, lambda temporary: shutil.copyfile(shipped, temporary))
         if weights.is_file() and weights.read_bytes() == shipped.read_bytes():
-            return load(weights).to(device())
-    return stages.train_supernet(settings)
+            return run.supernet
+    return run.train()
 
 
 def _trains_as_shipped(settings: Settings) -> bool:
@@ -135,51 +137,47 @@ def _trains_as_shipped(settings: Settings) -> bool:
     return set(settings.data.changed(TRAINING_ONLY)) <= {"loaders"}
 
 
-def _same_training(settings: Settings, shipped: Path) -> bool:
-    network, wanted = load(shipped), stages.network(settings, SearchSpace.largest, settings.seed)
+def _same_training(run: Run, shipped: Path) -> bool:
+    settings = run.settings
+    network, wanted = load(shipped), settings.network.fresh(SearchSpace.largest, settings.seed)
     header = QualityTable.bundled("shared_val").header
     return (
         (network.width, network.causal, network.norm) == (wanted.width, wanted.causal, wanted.norm)
         and without_deleted(read_notes(shipped).get("training", {})) == asdict(settings.supernet)
         and settings.seed == header.seed
         and _trains_as_shipped(settings)
-        and header.data_hash == FixedMixtures(stages.corpus(settings), "val").data_hash
+        and header.data_hash == FixedMixtures(run.corpus, "val").data_hash
     )
 
 
-def _from_scratch(settings: Settings, training: TrainingSettings) -> StandAlone:
-    build = partial(_network, settings, training.seed)
-    return StandAlone(build, stages.training_mixtures(settings, training), _list(settings, "test"), training)
+def _from_scratch(run: Run, training: TrainingSettings) -> StandAlone:
+    build = partial(run.settings.network.fresh, seed=training.seed)
+    return StandAlone(build, run.mixtures(training), _list(run, "test"), training)
 
 
-def _network(settings: Settings, seed: int, subnet: Subnet):
-    return stages.network(settings, subnet, seed)
+def _fine_tuned(run: Run, training: TrainingSettings, name: str) -> FineTuning:
+    return FineTuning(_supernet(run), run.mixtures(training), _list(run, name), training)
 
 
-def _fine_tuned(settings: Settings, training: TrainingSettings, name: str) -> FineTuning:
-    mixtures = stages.training_mixtures(settings, training)
-    return FineTuning(_supernet(settings), mixtures, _list(settings, name), training)
-
-
-def _list(settings: Settings, name: str) -> Prepared:
-    return Prepared(FixedMixtures(stages.corpus(settings), name), device())
+def _list(run: Run, name: str) -> Prepared:
+    return run.validation if name == "val" else Prepared(FixedMixtures(run.corpus, name), device())
 
 
 def _evaluate(
-    settings: Settings, evaluator: StandAlone | FineTuning, subnets: Sequence[Subnet], list_name: str, table: str
+    run: Run, evaluator: StandAlone | FineTuning, subnets: Sequence[Subnet], list_name: str, table: str
 ) -> QualityTable:
     """Evaluate `subnets` through the ledger and keep their table up to date.
 
     Rows that ship with the package and were made in the same way are taken over: the tables grow over runs.
     """
-    path = settings.folder / FOLDER / f"{table}.csv"
-    header = _header(settings, evaluator, list_name)
-    shipped = _shipped(table, header) if _trains_as_shipped(settings) else ()
+    path = run.paths.truth / f"{table}.csv"
+    header = _header(run, evaluator, list_name)
+    shipped = _shipped(table, header) if _trains_as_shipped(run.settings) else ()
     rows = {row.subnet: row for row in shipped if row.subnet in subnets}
     missing = [subnet for subnet in subnets if subnet not in rows]
     with (
-        Ledger(settings.folder / FOLDER / "ledger.sqlite") as ledger,
-        Executor(LedgeredEvaluator(evaluator, ledger), settings.truth.workers) as executor,
+        Ledger(run.paths.truth / LEDGER) as ledger,
+        Executor(LedgeredEvaluator(evaluator, ledger), run.settings.truth.workers) as executor,
         tqdm(desc=table, initial=len(rows), total=len(subnets), unit="subnet", mininterval=1) as progress,
     ):
         for evaluation in executor.evaluate(missing):
@@ -187,7 +185,7 @@ def _evaluate(
             if isnan(evaluation.si_snri):
                 progress.write(f"{evaluation.subnet}: training diverged; it is left out of {path}")
                 continue
-            rows[evaluation.subnet] = _row(evaluation, settings.network.width)
+            rows[evaluation.subnet] = _row(evaluation, run.settings.network.width)
             QualityTable(header, [rows[subnet] for subnet in subnets if subnet in rows]).save(path)
     if not rows:
         raise UserError(f"{path}: every training diverged; lower its learning_rate")
@@ -217,9 +215,9 @@ def _row(evaluation: Evaluation, width: float) -> QualityRow:
     )
 
 
-def _header(settings: Settings, evaluator: StandAlone | FineTuning, name: str) -> QualityHeader:
+def _header(run: Run, evaluator: StandAlone | FineTuning, name: str) -> QualityHeader:
     identity = evaluator.identity()
-    fixed = FixedMixtures(stages.corpus(settings), name)
+    fixed = FixedMixtures(run.corpus, name)
     return QualityHeader(
         fidelity=identity["fidelity"],
         clips=len(fixed),

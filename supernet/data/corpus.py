@@ -174,6 +174,17 @@ class Corpus:
     def select(self, role: Role | None = None, split: Split | None = None) -> list[Clip]:
         return [c for c in self.clips if role in (None, c.role) and split in (None, c.split)]
 
+    def describe(self) -> str:
+        """One line: how many clips and minutes of what."""
+        parts = []
+        names = {"talker": "talking clips", "speech": "speech clips", "noise": "noises", "mixture": "recorded mixtures"}
+        for role, name in names.items():
+            if clips := self.select(role):
+                voices = f" of {len({c.speaker for c in clips})} voices" if role in ("talker", "speech") else ""
+                minutes = sum(clip.samples for clip in clips) / SAMPLE_RATE / 60
+                parts.append(f"{len(clips)} {name}{voices}, {minutes:.0f} min")
+        return "; ".join(parts)
+
     def audio(self, clip: Clip, start: int = 0, samples: int | None = None) -> np.ndarray:
         """Excerpt from sample `start`, float32 (samples,) in [-1, 1); to the end when `samples` is None."""
         stop = clip.samples if samples is None else start + samples

@@ -175,10 +175,10 @@ def test_profile_measures_no_clip_without_length(seconds, capsys):
 
 
 def test_two_processes_do_not_share_a_run(tmp_path, capsys):
-    from controller.run import stages
     from controller.run.config import Settings
+    from controller.run.run import Run
 
-    with stages.working(Settings(run=str(tmp_path))):
+    with Run(Settings(run=str(tmp_path))).working():
         assert "in use" in refused(capsys, "train", "--run", tmp_path)
 
 

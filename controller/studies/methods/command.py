@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from controller.run.stages import held
+from controller.run.run import held
 from controller.studies.methods.landscapes import SYNTHETIC, TAU, WIDTH
 from controller.studies.methods.runs import ABLATIONS, MOST, SEARCHES, SEEDLESS, Job, run_all
 from controller.studies.methods.summary import choices, plot

@@ -10,7 +10,7 @@ import pytest
 from scipy.io import wavfile
 
 from controller.cli import main
-from controller.run import stages
+from controller.run.run import held
 from supernet.data.corpus import Corpus
 from supernet.data.pooled import Outcome
 from supernet.data.recordings import indexing, preparing
@@ -132,7 +132,7 @@ def test_inspect_says_what_is_wrong(small_corpus, tmp_path, capsys):
 
 def test_two_runs_do_not_write_one_corpus_at_once(options, tmp_path, capsys):
     where = [*options, f"--run={tmp_path / 'run'}", f"--data.folder={tmp_path / 'corpus'}"]
-    with stages.held(tmp_path / "corpus", "data.folder"):
+    with held(tmp_path / "corpus", "data.folder"):
         for command in (["index"], ["prepare"], []):
             assert "corpus is in use by another process" in refused(capsys, *command, *where)
     assert [path.name for path in (tmp_path / "corpus").iterdir()] == [".lock"]

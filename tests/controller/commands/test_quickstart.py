@@ -10,8 +10,6 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from controller.cli import main
 from controller.search.loop import RESULT
 from controller.search.reward import RewardSettings, paper_reward
@@ -19,37 +17,6 @@ from eval.costs import parameters
 from eval.table.quality_table import QualityTable
 from supernet import SearchSpace, Subnet, load
 from supernet.checkpoint import weights_hash
-
-CONFIG = """
-data:
-  list_seconds: 0.4
-  val_items: 5
-  test_items: 10
-  synthetic: {train_clips: 16, val_clips: 5, test_clips: 6, train_voices: 4, val_voices: 3, test_voices: 3,
-              clip_seconds: 1.0, workers: 1}
-network: {width: 0.03125}
-supernet: {steps: 6, largest_alone: 2, batches_per_epoch: 2, batch_size: 2, clip_seconds: 0.4, checkpoint_every: 2}
-finetune: {steps: 10, batches_per_epoch: 1, batch_size: 2, clip_seconds: 0.4}
-retrain: {steps: 6, batches_per_epoch: 2, batch_size: 2, clip_seconds: 0.4, checkpoint_every: 2}
-search: {episodes: 3, confirm: 2, reward: {baseline: 10.0}}
-scoring: {seconds: 0.04, repeats: 1, perceptual: none}
-tracking: {mode: disabled}
-threads: 1
-"""
-
-
-@pytest.fixture(scope="module")
-def config(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("config") / "small.yaml"
-    path.write_text(CONFIG)
-    return path
-
-
-@pytest.fixture(scope="module")
-def run(config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    assert main(["quickstart", "--config", str(config), "--run", str(folder)]) == 0
-    return folder
 
 
 def outcome(run: Path) -> dict:

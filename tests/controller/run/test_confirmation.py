@@ -8,9 +8,10 @@ import pytest
 from landscape import Landscape
 from landscape import parameters as size
 
-from controller.run import stages
+from controller.run import run as module
 from controller.run.config import NetworkSettings, Settings
 from controller.run.confirmation import candidates, confirm, found
+from controller.run.run import Run
 from controller.search.loop import search
 from controller.search.reward import Costs, RewardSettings
 from controller.search.settings import SearchSettings
@@ -46,22 +47,22 @@ def retrained(settings: Settings, subnet: str, si_snri: float) -> None:
 
 def test_until_all_candidates_are_retrained_the_search_has_chosen(settings):
     retrained(settings, SECOND, 9.0)
-    assert str(found(settings)) == FIRST
+    assert str(found(Run(settings))) == FIRST
     retrained(settings, FIRST, 5.0)
-    assert str(found(settings)) == SECOND
+    assert str(found(Run(settings))) == SECOND
 
 
 def test_the_size_counts_when_the_retrained_are_compared(settings):
     retrained(settings, FIRST, 8.00)
     retrained(settings, SECOND, 8.01)
-    assert str(found(settings)) == FIRST
+    assert str(found(Run(settings))) == FIRST
 
 
 def test_a_subnet_retrained_for_another_reason_does_not_win(settings):
     retrained(settings, FIRST, 5.0)
     retrained(settings, SECOND, 4.0)
     retrained(settings, "E128-B128-X4-R2-H1.5-V128", 20.0)
-    assert str(found(settings)) == FIRST
+    assert str(found(Run(settings))) == FIRST
 
 
 @pytest.fixture
@@ -78,9 +79,10 @@ def retrain(settings, monkeypatch):
             if not (folder / "validation.json").is_file():
                 retrained(settings, folder.name, scores[folder.name])
 
-        monkeypatch.setattr(stages, "train", train)
-        monkeypatch.setattr(stages, "training_mixtures", lambda *_: None)
-        monkeypatch.setattr(stages, "network", lambda *_: None)
+        monkeypatch.setattr(module, "train", train)
+        monkeypatch.setattr(Run, "mixtures", lambda *_: None)
+        monkeypatch.setattr(Run, "watch", lambda *_: None)
+        monkeypatch.setattr(NetworkSettings, "fresh", lambda *_: None)
         return trained
 
     return stand_in
@@ -88,40 +90,40 @@ def retrain(settings, monkeypatch):
 
 def test_a_candidate_whose_training_diverges_is_passed_over_for_the_next_best(settings, retrain, capsys):
     trained = retrain({SECOND: 5.0, THIRD: 9.0})
-    assert str(confirm(settings)) == THIRD
+    assert str(confirm(Run(settings))) == THIRD
     assert trained == [FIRST, SECOND, THIRD]
     assert f"{FIRST}: passed over" in capsys.readouterr().out
-    assert list(map(str, candidates(settings))) == [SECOND, THIRD]
-    assert str(confirm(settings)) == THIRD
+    assert list(map(str, candidates(Run(settings)))) == [SECOND, THIRD]
+    assert str(confirm(Run(settings))) == THIRD
     assert trained[3:] == [SECOND, THIRD]  # FIRST is known to diverge
 
 
 def test_a_candidate_that_diverged_is_tried_again_with_other_settings(settings, retrain):
     retrain({SECOND: 9.0, THIRD: 4.0})
-    assert str(confirm(settings)) == SECOND
+    assert str(confirm(Run(settings))) == SECOND
     settings.retrain.learning_rate /= 10
     trained = retrain({FIRST: 9.0, SECOND: 9.0})
-    assert str(confirm(settings)) == FIRST
+    assert str(confirm(Run(settings))) == FIRST
     assert trained == [FIRST, SECOND]
 
 
 def test_when_all_trainings_diverge_one_error_names_the_rate_and_the_searchs_choice_stands(settings, retrain):
     trained = retrain({})
     with pytest.raises(UserError, match="retrain.learning_rate: at 0.002 the training of 4 subnets diverged; lower it"):
-        confirm(settings)
+        confirm(Run(settings))
     assert trained == [FIRST, SECOND, THIRD, FOURTH]
-    assert str(found(settings)) == FIRST
+    assert str(found(Run(settings))) == FIRST
 
 
 def test_a_run_without_a_search_names_the_command(tmp_path):
     with pytest.raises(UserError, match="ofa-avse search"):
-        candidates(Settings(run=str(tmp_path)))
+        candidates(Run(Settings(run=str(tmp_path))))
 
 
 @pytest.mark.parametrize("confirm", [1, 3])
 def test_a_search_names_as_many_candidates_as_are_to_be_confirmed_best_first(space, tmp_path, confirm):
     result = search(space, Landscape(), SearchSettings(episodes=6, confirm=confirm), tmp_path / "search", Costs(size))
-    named = candidates(Settings(run=str(tmp_path)))
+    named = candidates(Run(Settings(run=str(tmp_path))))
     rewards = {row.move.subnet: row.reward for row in result.rows if space.within_bound(row.move.subnet)}
     assert named == sorted(rewards, key=rewards.get, reverse=True)[:confirm]
     assert named[0] == result.winner.subnet

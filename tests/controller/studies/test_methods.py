@@ -10,7 +10,7 @@ import pytest
 from scipy.stats import kendalltau
 
 from controller.cli import main
-from controller.run.stages import held
+from controller.run.run import held
 from controller.studies.methods.landscapes import SYNTHETIC, TAU, Landscape, synthetic
 from controller.studies.methods.runs import FREE, Job, Run, run, run_all
 from controller.studies.methods.summary import evaluations_to, regret_after, steps_to, table

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from controller.run.config import NetworkSettings, Settings
+from controller.run.run import Run
 from controller.search.settings import TruthSettings
 from controller.studies import truth
 from eval.table.quality_table import QualityHeader, QualityTable
@@ -121,33 +122,33 @@ def test_shipped_rows_of_the_same_making_are_taken_over(settings, monkeypatch):
 
 
 def test_the_shipped_supernet_is_taken_only_where_it_is_of_the_same_training(settings, monkeypatch):
-    wanted = weights_hash(truth._supernet(settings))
+    wanted = weights_hash(truth._supernet(Run(settings)))
     shipped = settings.folder / "shipped"
     shipped.mkdir()
     shutil.copy(settings.folder / "supernet" / "weights.safetensors", shipped / SUPERNET)
-    fixed = FixedMixtures(truth.stages.corpus(settings), "val")
+    fixed = FixedMixtures(Run(settings).corpus, "val")
     header = QualityHeader("shared", len(fixed), 1 / 32, False, "global", data_hash=fixed.data_hash)
     monkeypatch.setattr(truth, "TABLES", shipped)
     monkeypatch.setattr(truth.QualityTable, "bundled", staticmethod(lambda name: SimpleNamespace(header=header)))
-    monkeypatch.setattr(truth.stages, "train_supernet", lambda _: "trained")
+    monkeypatch.setattr(Run, "train", lambda _: "trained")
 
     here = replace(settings, data=replace(settings.data, folder=str(settings.folder / "corpus")))
     (settings.folder / "same" / "supernet").mkdir(parents=True)  # killed before the copy was there
-    assert weights_hash(truth._supernet(replace(here, run=f"{settings.run}/same"))) == wanted
+    assert weights_hash(truth._supernet(Run(replace(here, run=f"{settings.run}/same")))) == wanted
     longer = replace(here, run=f"{settings.run}/longer", supernet=replace(settings.supernet, steps=3))
-    assert truth._supernet(longer) == "trained"
-    assert truth._supernet(replace(here, run=f"{settings.run}/seed", seed=1)) == "trained"
+    assert truth._supernet(Run(longer)) == "trained"
+    assert truth._supernet(Run(replace(here, run=f"{settings.run}/seed", seed=1))) == "trained"
     degraded = replace(here, data=replace(here.data, lip_degradation=0.5))
-    assert truth._supernet(replace(degraded, run=f"{settings.run}/mixtures")) == "trained"
-    assert truth._supernet(replace(longer, run=f"{settings.run}/same")) == "trained"  # where the shipped one lies
+    assert truth._supernet(Run(replace(degraded, run=f"{settings.run}/mixtures"))) == "trained"
+    assert truth._supernet(Run(replace(longer, run=f"{settings.run}/same"))) == "trained"  # where the shipped one lies
     header = replace(header, data_hash="of other clips")
-    assert truth._supernet(replace(here, run=f"{settings.run}/data")) == "trained"
+    assert truth._supernet(Run(replace(here, run=f"{settings.run}/data"))) == "trained"
 
 
 def test_fine_tuning_alone_begins_with_the_supernet(settings, monkeypatch):
     monkeypatch.setattr(truth, "SearchSpace", Few)
     truth.truth(settings, "finetuned")
-    weights = weights_hash(truth.stages.open_supernet(settings))
+    weights = weights_hash(Run(settings).supernet)
     table = QualityTable.load(settings.folder / "truth" / "finetuned_seed0.csv")
     assert (len(table), table.header.weights_hash) == (2, weights)
 
