@@ -75,6 +75,11 @@ class RewardSettings:
             if not 0 <= value < inf:
                 raise UserError(f"search.reward.{name}: must be finite and not negative, not {value:g}")
 
+    @property
+    def limited(self) -> Cost:
+        """The cost that is weighed against quality."""
+        return "latency_ms" if self.kind == "latency" else self.cost
+
 
 def paper_reward(si_snri: float, cost: float, settings: RewardSettings, violation: bool = False) -> float:
     """Eq. 3: alpha SI-SNRi / baseline - beta max(0, cost / target - 1) - gamma [violation].

@@ -10,6 +10,7 @@ from math import isnan
 import numpy as np
 
 from controller.search.oracle import Oracle
+from controller.search.rivals import look_at
 from controller.search.settings import SearchSettings
 from supernet.space import AXES, Subnet
 
@@ -30,7 +31,7 @@ def nsga2(oracle: Oracle, settings: SearchSettings) -> None:
     from pymoo.operators.sampling.rnd import IntegerRandomSampling
     from pymoo.optimize import minimize
 
-    limited = "latency_ms" if oracle.reward_settings.kind == "latency" else oracle.reward_settings.cost
+    limited = oracle.reward_settings.limited
 
     class Front(Problem):
         def __init__(self) -> None:
@@ -38,8 +39,7 @@ def nsga2(oracle: Oracle, settings: SearchSettings) -> None:
 
         def _evaluate(self, x: np.ndarray, out: dict, *args, **kwargs) -> None:
             subnets = [_subnet(row) for row in x]
-            for first in range(0, len(subnets), settings.workers):
-                oracle.look(subnets[first : first + settings.workers])
+            look_at(oracle, subnets, settings)
             losses = [(-oracle.quality(subnet), oracle.costs.of(subnet, limited)) for subnet in subnets]
             out["F"] = np.array([(WORST, WORST) if isnan(loss) else (loss, cost) for loss, cost in losses])
 

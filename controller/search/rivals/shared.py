@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.search.oracle import Oracle
+from controller.search.rivals import look_at
 from controller.search.settings import SearchSettings
 from supernet.errors import UserError
 
@@ -13,5 +14,4 @@ def descending_shared_score(oracle: Oracle, settings: SearchSettings) -> None:
         raise UserError("search.method: 'shared' needs the shared-weight scores; run `ofa-avse score` first")
     promised = {s: oracle.reward_at(s, oracle.shared[s]) for s in oracle.space if settings.may_win(s)}
     order = sorted(promised, key=promised.__getitem__, reverse=True)[: settings.looks]
-    for first in range(0, len(order), settings.workers):
-        oracle.look(order[first : first + settings.workers])
+    look_at(oracle, order, settings)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from controller.search.oracle import Oracle
+from controller.search.rivals import look_at
 from controller.search.settings import SearchSettings
 from supernet.space import Subnet
 
@@ -13,13 +14,11 @@ def size_sweep(oracle: Oracle, settings: SearchSettings) -> None:
     The cost is the one that the target limits; under the latency reward it is latency, without a target.
     """
     reward = oracle.reward_settings
-    limited = "latency_ms" if reward.kind == "latency" else reward.cost
     target = float("inf") if reward.kind == "latency" else reward.target
 
     def rank(subnet: Subnet) -> tuple[bool, float]:
-        cost = oracle.costs.of(subnet, limited)
+        cost = oracle.costs.of(subnet, reward.limited)
         return cost > target, abs(cost - target) if target < float("inf") else -cost
 
     order = sorted(filter(settings.may_win, oracle.space), key=rank)[: settings.looks]
-    for first in range(0, len(order), settings.workers):
-        oracle.look(order[first : first + settings.workers])
+    look_at(oracle, order, settings)
