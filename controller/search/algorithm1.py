@@ -56,5 +56,5 @@ def progressive_shrinking(oracle: Oracle, settings: SearchSettings) -> None:
 
         options = [{"start": start}] * len(walking)
         rollout = roll_out(policy, walking, settings.ppo, generator, options, evaluate)
-        update(policy, optimiser, rollout, settings.ppo)
+        oracle.learned(rollout.actions.numel(), update(policy, optimiser, rollout, settings.ppo))
         start = max((subnet for subnet in trajectory if subnet != start), key=oracle.reward, default=start)

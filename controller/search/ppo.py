@@ -166,28 +166,65 @@ def clipped_objective(new: Tensor, old: Tensor, advantages: Tensor, clip: float)
     return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
 
-def loss(policy: Policy, rollout: Rollout, advantages: Tensor, settings: PPOSettings) -> Tensor:
-    """What one optimiser step minimises: clipped objective, critic's squared error and entropy bonus."""
+@torch.no_grad()
+def diagnostics(new: Tensor, log_policy: Tensor, rollout: Rollout, returns: Tensor, clip: float) -> dict[str, float]:
+    """How the learning goes, before an optimiser step.
+
+    `approx_kl`: the mean of (r - 1) - log r, r the probability ratio; `clip_fraction`: the share of ratios beyond
+    1 +- clip; `entropy` in nats; `explained_variance`: the critic's share of the variance of the returns, 0 where they
+    do not vary. Source: Huang et al. 2022, "The 37 Implementation Details of Proximal Policy Optimization".
+
+    Args:
+        new: (steps, episodes) log-probabilities of the actions taken, under the policy now.
+        log_policy: (steps, episodes, actions) of all actions.
+        rollout: the episodes.
+        returns: (steps, episodes) what the critic should have said.
+        clip: of the settings.
+    """
+    log_ratio = new - rollout.log_probabilities
+    ratio = log_ratio.exp()
+    variance = returns.var(correction=0)
+    unexplained = (returns - rollout.values).var(correction=0)
+    return {
+        "approx_kl": (ratio - 1 - log_ratio).mean().item(),
+        "clip_fraction": ((ratio - 1).abs() > clip).float().mean().item(),
+        "entropy": entropy(log_policy).mean().item(),
+        "explained_variance": (1 - unexplained / variance).item() if variance > 0 else 0.0,
+    }
+
+
+def loss(
+    policy: Policy, rollout: Rollout, advantages: Tensor, settings: PPOSettings
+) -> tuple[Tensor, dict[str, float]]:
+    """What one optimiser step minimises, clipped objective, critic's squared error and entropy bonus; `diagnostics`."""
     logits, values, _ = policy(rollout.observations)
     log_policy = log_probabilities(logits, rollout.masks, settings.ratio_epsilon)
     new = log_policy.gather(-1, rollout.actions[..., None]).squeeze(-1)
     returns = advantages + rollout.values
-    return (
+    objective = (
         -clipped_objective(new, rollout.log_probabilities, advantages, settings.clip)
         + settings.value_coefficient * (values - returns).square().mean()
         - settings.entropy_coefficient * entropy(log_policy).mean()
     )
+    return objective, diagnostics(new, log_policy, rollout, returns, settings.clip)
 
 
 def optimiser_for(policy: Policy, settings: PPOSettings) -> torch.optim.Optimizer:
     return torch.optim.AdamW(policy.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
 
 
-def update(policy: Policy, optimiser: torch.optim.Optimizer, rollout: Rollout, settings: PPOSettings) -> None:
-    """Learn from the episodes of one rollout, all of them in each of `update_epochs` optimiser steps."""
+def update(
+    policy: Policy, optimiser: torch.optim.Optimizer, rollout: Rollout, settings: PPOSettings
+) -> dict[str, float]:
+    """Learn from the episodes of one rollout, all of them in each of `update_epochs` optimiser steps; `diagnostics`,
+    their means over these, empty where there are none."""
+    found: list[dict[str, float]] = []
     advantages = generalized_advantages(rollout.rewards, rollout.values, settings.discount, settings.gae_lambda)
     for _ in range(settings.update_epochs):
         optimiser.zero_grad()
-        loss(policy, rollout, advantages, settings).backward()
+        objective, figures = loss(policy, rollout, advantages, settings)
+        objective.backward()
         nn.utils.clip_grad_norm_(policy.parameters(), settings.gradient_norm)
         optimiser.step()
+        found.append(figures)
+    return {name: sum(figures[name] for figures in found) / len(found) for name in (found[0] if found else ())}

@@ -12,7 +12,9 @@ from controller.search.mdp import ArchitectureEnv
 from controller.search.policy import LSTMPolicy, entropy, log_probabilities
 from controller.search.ppo import (
     PPOSettings,
+    Rollout,
     clipped_objective,
+    diagnostics,
     generalized_advantages,
     loss,
     roll_out,
@@ -176,7 +178,7 @@ def check_first_gradient(policy, rollout, settings):
     settings = replace(settings, value_coefficient=0.0, entropy_coefficient=0.0)
     advantages = generalized_advantages(rollout.rewards, rollout.values, settings.discount, settings.gae_lambda)
     parameters = [parameter for name, parameter in policy.named_parameters() if not name.startswith("critic")]
-    found = torch.autograd.grad(loss(policy, rollout, advantages, settings), parameters)
+    found = torch.autograd.grad(loss(policy, rollout, advantages, settings)[0], parameters)
 
     log_policy = log_probabilities(policy(rollout.observations)[0], rollout.masks, settings.epsilon)
     chosen = log_policy.gather(-1, rollout.actions[..., None]).squeeze(-1)
@@ -187,6 +189,33 @@ def check_first_gradient(policy, rollout, settings):
 
 def test_first_gradient_is_reinforce_with_baseline(policy, rollout):
     check_first_gradient(policy, rollout, SETTINGS)
+
+
+# What is told of the learning
+
+
+def test_a_policy_that_has_not_moved_has_no_kl_and_no_clipping(policy, rollout):
+    log_policy = log_probabilities(policy(rollout.observations)[0], rollout.masks, SETTINGS.epsilon)
+    returns = rollout.values + torch.randn(rollout.values.shape)
+    figures = diagnostics(rollout.log_probabilities, log_policy, rollout, returns, SETTINGS.clip)
+    assert figures["approx_kl"] == figures["clip_fraction"] == 0
+    assert 0 < figures["entropy"] <= rollout.masks.sum(-1).log().mean()
+    assert figures["explained_variance"] < 1
+    perfect = diagnostics(rollout.log_probabilities, log_policy, rollout, rollout.values, SETTINGS.clip)
+    assert perfect["explained_variance"] == 1
+
+
+def test_kl_clip_fraction_and_explained_variance_equal_a_case_worked_by_hand():
+    flat = torch.zeros(2, 1, 2)
+    rollout = Rollout(flat, flat == 0, flat[..., 0].long(), torch.zeros(2, 1), column(1, 2), column(0, 0))
+    new = torch.tensor([[1.1], [1.5]]).log()  # ratios of which one lies beyond 1.2
+    figures = diagnostics(new, torch.full((2, 1, 2), 0.5).log(), rollout, column(1, 3), 0.2)
+    kl = np.mean([0.1 - np.log(1.1), 0.5 - np.log(1.5)])
+    # the returns vary by 1, what the critic leaves of them, 0 and 1, by 0.25
+    expected = {"approx_kl": kl, "clip_fraction": 0.5, "entropy": np.log(2), "explained_variance": 0.75}
+    assert figures == pytest.approx(expected)
+    same = diagnostics(new, torch.full((2, 1, 2), 0.5).log(), rollout, column(3, 3), 0.2)
+    assert same["explained_variance"] == 0  # there is nothing to explain
 
 
 # Negative controls: each mistake fails the check that is there for it
