@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
 
 import gymnasium
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from controller.search.policy import LSTMPolicy, MLPPolicy, Policy, entropy, log_probabilities
+from controller.search.policy import LSTMPolicy, entropy, log_probabilities
 from supernet.errors import UserError
 
 
@@ -35,10 +34,7 @@ class PPOSettings:
         value_coefficient: weight of the critic's loss.
         entropy_coefficient: weight of the entropy bonus.
         gradient_norm: the gradient is scaled down to this norm.
-        network: `lstm` is the paper's; `mlp` remembers nothing.
         hidden: units of each of the two layers; the paper's is 256.
-        epsilon_in_ratio: false is the literal reading, for comparison: actions are explored with epsilon, but the
-            ratio is that of the softmax alone, which never drew them.
     """
 
     learning_rate: float = 3e-4
@@ -51,9 +47,7 @@ class PPOSettings:
     value_coefficient: float = 0.5
     entropy_coefficient: float = 0.01
     gradient_norm: float = 0.5
-    network: Literal["lstm", "mlp"] = "lstm"
     hidden: int = 256
-    epsilon_in_ratio: bool = True
 
     def __post_init__(self) -> None:
         def check(names: str, valid: Callable[[float], bool], what: str) -> None:
@@ -72,8 +66,12 @@ class PPOSettings:
 
     @property
     def ratio_epsilon(self) -> float:
-        """Share of uniform exploration in the log-probabilities whose ratio PPO takes."""
-        return self.epsilon if self.epsilon_in_ratio else 0.0
+        """Share of uniform exploration in the log-probabilities whose ratio PPO takes: as in the policy that acts."""
+        return self.epsilon
+
+    def policy(self, baseline: Tensor) -> nn.Module:
+        """A fresh policy, for a search that starts from the observation `baseline` (observation,)."""
+        return LSTMPolicy(baseline, hidden=self.hidden)
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class Rollout:
     rewards: Tensor  # (steps, episodes)
 
 
-def agent(baseline: Tensor, settings: PPOSettings, seed: int) -> tuple[Policy, torch.optim.Optimizer]:
+def agent(baseline: Tensor, settings: PPOSettings, seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:
     """A fresh policy and its optimiser, the same for the same seed; the global generator is left as it was.
 
     Args:
@@ -96,15 +94,12 @@ def agent(baseline: Tensor, settings: PPOSettings, seed: int) -> tuple[Policy, t
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if settings.network == "lstm":
-            policy = LSTMPolicy(baseline, hidden=settings.hidden)
-        else:
-            policy = MLPPolicy(len(baseline), hidden=settings.hidden)
+        policy = settings.policy(baseline)
     return policy, optimiser_for(policy, settings)
 
 
 def roll_out(
-    policy: Policy,
+    policy: nn.Module,
     environments: Sequence[gymnasium.Env],
     settings: PPOSettings,
     generator: torch.Generator,
@@ -194,7 +189,7 @@ def diagnostics(new: Tensor, log_policy: Tensor, rollout: Rollout, returns: Tens
 
 
 def loss(
-    policy: Policy, rollout: Rollout, advantages: Tensor, settings: PPOSettings
+    policy: nn.Module, rollout: Rollout, advantages: Tensor, settings: PPOSettings
 ) -> tuple[Tensor, dict[str, float]]:
     """What one optimiser step minimises, clipped objective, critic's squared error and entropy bonus; `diagnostics`."""
     logits, values, _ = policy(rollout.observations)
@@ -209,12 +204,12 @@ def loss(
     return objective, diagnostics(new, log_policy, rollout, returns, settings.clip)
 
 
-def optimiser_for(policy: Policy, settings: PPOSettings) -> torch.optim.Optimizer:
+def optimiser_for(policy: nn.Module, settings: PPOSettings) -> torch.optim.Optimizer:
     return torch.optim.AdamW(policy.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
 
 
 def update(
-    policy: Policy, optimiser: torch.optim.Optimizer, rollout: Rollout, settings: PPOSettings
+    policy: nn.Module, optimiser: torch.optim.Optimizer, rollout: Rollout, settings: PPOSettings
 ) -> dict[str, float]:
     """Learn from the episodes of one rollout, all of them in each of `update_epochs` optimiser steps; `diagnostics`,
     their means over these, empty where there are none."""

@@ -11,5 +11,5 @@ from controller.search.settings import SearchSettings
 
 def random_walk(oracle: Oracle, settings: SearchSettings) -> None:
     """Algorithm 1 with the same restarts, where every valid action is always equally likely."""
-    unlearning = replace(settings.ppo, epsilon=1.0, update_epochs=0, network="mlp", hidden=1)
+    unlearning = replace(settings.ppo, epsilon=1.0, update_epochs=0, hidden=1)
     progressive_shrinking(oracle, replace(settings, ppo=unlearning))

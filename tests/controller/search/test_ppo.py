@@ -20,9 +20,11 @@ from controller.search.ppo import (
     roll_out,
 )
 from controller.search.settings import SearchSettings
+from controller.studies.methods.ablations import AblatedPPO
 from supernet.errors import UserError
 
 SETTINGS = PPOSettings()
+LITERAL = AblatedPPO(epsilon_in_ratio=False)
 
 
 def column(*values: float) -> torch.Tensor:
@@ -47,8 +49,9 @@ def rollout(policy, environments):
 
 
 def test_defaults_are_the_papers_where_it_gives_values():
-    given = ("learning_rate", "weight_decay", "clip", "epsilon", "gae_lambda", "network", "hidden")
-    assert [getattr(SETTINGS, name) for name in given] == [3e-4, 1e-2, 0.2, 0.3, 0.95, "lstm", 256]
+    given = ("learning_rate", "weight_decay", "clip", "epsilon", "gae_lambda", "hidden")
+    assert [getattr(SETTINGS, name) for name in given] == [3e-4, 1e-2, 0.2, 0.3, 0.95, 256]
+    assert isinstance(SETTINGS.policy(torch.rand(12)), LSTMPolicy)
     assert (SearchSettings().episodes, SearchSettings().steps) == (35, 5)
 
 
@@ -228,12 +231,11 @@ def test_a_mask_dropped_in_the_update_fails_the_agreement(policy, rollout):
 
 def test_a_softmax_ratio_under_epsilon_fails_the_agreement(policy, rollout):
     with pytest.raises(AssertionError, match="not close"):
-        check_agreement(policy, rollout, replace(SETTINGS, epsilon_in_ratio=False))
+        check_agreement(policy, rollout, LITERAL)
 
 
 def test_the_literal_epsilon_fails_the_first_gradient(policy, environments):
-    literal = replace(SETTINGS, epsilon_in_ratio=False)
-    rollout = roll_out(policy, environments, literal, torch.Generator().manual_seed(1))
-    check_agreement(policy, rollout, literal)  # it is consistent, and yet not the policy that acted
+    rollout = roll_out(policy, environments, LITERAL, torch.Generator().manual_seed(1))
+    check_agreement(policy, rollout, LITERAL)  # it is consistent, and yet not the policy that acted
     with pytest.raises(AssertionError, match="not close"):
-        check_first_gradient(policy, rollout, literal)
+        check_first_gradient(policy, rollout, LITERAL)
