@@ -35,12 +35,8 @@ def progressive_shrinking(oracle: Oracle, settings: SearchSettings) -> None:
         def evaluate(step: int, actions: list[int]) -> None:
             # an invalid action, which a mask forbids, stays where it is
             reached = [e.after(action) or e.subnet for e, action in zip(walking, actions)]
-            oracle.visit(
-                [
-                    Move(done + 1 + index, step, subnet, action_name(action))
-                    for index, (subnet, action) in enumerate(zip(reached, actions))
-                ]
-            )
+            walkers = enumerate(zip(reached, actions), done + 1)
+            oracle.visit([Move(episode, step, subnet, action_name(a)) for episode, (subnet, a) in walkers])
             trajectory.extend(reached)
 
         options = [{"start": start}] * len(walking)

@@ -24,15 +24,10 @@ from controller.search.oracle import BudgetSpent, Oracle, Row
 from controller.search.reward import Costs, RewardSettings
 from controller.search.rivals import require
 from controller.search.rivals.evolution import evolution
-from controller.search.rivals.exhaustive import exhaustive
-from controller.search.rivals.gp import expected_improvement_search
 from controller.search.rivals.local import local_search
-from controller.search.rivals.nsga2 import nsga2
-from controller.search.rivals.random import random_search
-from controller.search.rivals.shared import descending_shared_score
-from controller.search.rivals.sizes import size_sweep
-from controller.search.rivals.tpe import tpe
-from controller.search.rivals.walk import random_walk
+from controller.search.rivals.orders import descending_shared_score, exhaustive, random_search, size_sweep
+from controller.search.rivals.packages import nsga2, tpe
+from controller.search.rivals.unlearned import expected_improvement_search, random_walk
 from controller.search.settings import SearchSettings
 from controller.search.surrogate import surrogate_search
 from supernet.errors import UserError

@@ -106,10 +106,8 @@ class Oracle:
         self._steps += steps
         if figures:
             self._tracker.log({f"search/{name}": figure for name, figure in figures.items()} | {"step": self._steps})
-            self._learning = (
-                ", KL {approx_kl:.4f}, clipped {clip_fraction:.0%}, entropy {entropy:.2f}, "
-                "explained {explained_variance:.2f}"
-            ).format_map(figures)
+            shown = ", KL {approx_kl:.4f}, clipped {clip_fraction:.0%}, entropy {entropy:.2f}, explained "
+            self._learning = (shown + "{explained_variance:.2f}").format_map(figures)
 
     def look(self, subnets: Sequence[Subnet]) -> None:
         """Visit subnets that a method without walks has chosen, as its next round; see `visit`."""

@@ -163,18 +163,15 @@ def clipped_objective(new: Tensor, old: Tensor, advantages: Tensor, clip: float)
 
 @torch.no_grad()
 def diagnostics(new: Tensor, log_policy: Tensor, rollout: Rollout, returns: Tensor, clip: float) -> dict[str, float]:
-    """How the learning goes, before an optimiser step.
+    """How the learning goes: `approx_kl`, the mean of (r - 1) - log r, where r is the probability ratio;
+    `clip_fraction`, the share of ratios beyond 1 +- clip; `entropy` in nats; `explained_variance`, the critic's share
+    of the variance of the returns, 0 where they do not vary.
 
-    `approx_kl`: the mean of (r - 1) - log r, r the probability ratio; `clip_fraction`: the share of ratios beyond
-    1 +- clip; `entropy` in nats; `explained_variance`: the critic's share of the variance of the returns, 0 where they
-    do not vary. Source: Huang et al. 2022, "The 37 Implementation Details of Proximal Policy Optimization".
+    Source: Huang et al. 2022, "The 37 Implementation Details of Proximal Policy Optimization".
 
     Args:
-        new: (steps, episodes) log-probabilities of the actions taken, under the policy now.
-        log_policy: (steps, episodes, actions) of all actions.
-        rollout: the episodes.
-        returns: (steps, episodes) what the critic should have said.
-        clip: of the settings.
+        new, log_policy: log-probabilities under the policy now, of the actions taken and of all (..., actions).
+        returns: what the critic should have said. All (steps, episodes).
     """
     log_ratio = new - rollout.log_probabilities
     ratio = log_ratio.exp()

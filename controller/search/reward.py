@@ -105,9 +105,8 @@ def reward_of(settings: RewardSettings, subnet: Subnet, si_snri: float, costs: C
     """The reward of `subnet` under resolved settings; an SI-SNRi of NaN counts as 0 dB and as a violation."""
     if isnan(si_snri):
         si_snri, violation = 0.0, True
-    if settings.kind == "latency":
-        return latency_reward(si_snri, costs.of(subnet, "latency_ms"), settings, violation)
-    return paper_reward(si_snri, costs.of(subnet, settings.cost), settings, violation)
+    reward = latency_reward if settings.kind == "latency" else paper_reward
+    return reward(si_snri, costs.of(subnet, settings.limited), settings, violation)
 
 
 def resolve(

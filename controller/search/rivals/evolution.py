@@ -10,7 +10,7 @@ from collections import deque
 from dataclasses import replace
 
 from controller.search.oracle import Oracle
-from controller.search.rivals import eligible, look_at
+from controller.search.rivals.orders import eligible, look_at
 from controller.search.settings import SearchSettings
 from supernet.space import AXES, SearchSpace, Subnet
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import random
 
 from controller.search.oracle import Oracle
-from controller.search.rivals import eligible, look_at
+from controller.search.rivals.orders import eligible, look_at
 from controller.search.settings import SearchSettings
 
 
