@@ -42,9 +42,8 @@ def surrogate_search(oracle: Oracle, settings: SearchSettings) -> None:
         for _ in range(virtual.updates):
             rollout = roll_out(policy, environments, virtual.ppo, generator, options, note)
             oracle.learned(rollout.actions.numel(), update(policy, optimiser, rollout, virtual.ppo))
-        proposals = propose(oracle, settings, model, visited, settings.workers)
-        if not proposals:  # the walks led to nothing new
-            proposals = propose(oracle, settings, model, oracle.space, settings.workers)
+        # the whole space where the walks led to nothing new
+        proposals = propose(oracle, settings, model, visited) or propose(oracle, settings, model, oracle.space)
         if not proposals:
             return
         oracle.look(proposals)

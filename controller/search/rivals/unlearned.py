@@ -23,7 +23,7 @@ def expected_improvement_search(oracle: Oracle, settings: SearchSettings) -> Non
     """
     model = QualityModel(oracle.space, oracle.shared if settings.prior else None)
     for _ in range(settings.episodes):
-        proposals = propose(oracle, settings, model, oracle.space, settings.workers)
+        proposals = propose(oracle, settings, model, oracle.space)
         if not proposals:
             return
         oracle.look(proposals)
