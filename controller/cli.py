@@ -11,11 +11,13 @@ import os
 import sys
 from importlib import import_module, resources
 from pathlib import Path
-from typing import NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
+import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
 from supernet.errors import UserError
+from supernet.settings import without_deleted
 
 PROGRAM = "ofa-avse"
 DEFAULT_CONFIG = "quick"
@@ -67,9 +69,34 @@ class NamedConfig(ActionConfigFile):
     def __call__(self, parser, namespace, values, option_string=None) -> None:
         path = find_config(values)
         try:
-            super().__call__(parser, namespace, str(path), option_string)
-        except (UserError, TypeError, ValueError) as error:
+            super().__call__(parser, namespace, _current(path, parser.get_defaults().as_dict()), option_string)
+        except (UserError, TypeError, ValueError, yaml.YAMLError) as error:
             raise UserError(f"--config {path}: {' '.join(str(error).split())}") from error
+
+
+def _current(path: Path, known: dict[str, Any]) -> str:
+    """The path; or, where a former version has written fields there that no longer exist, the content without them.
+
+    Raises ValueError for what is not `known`.
+    """
+    from controller.run.config import DELETED
+
+    content = yaml.safe_load(path.read_bytes())
+    if not isinstance(content, dict):
+        raise ValueError("holds no settings")
+    kept = without_deleted(content, DELETED)
+    _check(kept, known)
+    return str(path) if kept == content else yaml.safe_dump(kept)
+
+
+def _check(settings: dict[str, Any], known: dict[str, Any], group: str = "") -> None:
+    for key, value in settings.items():
+        if key not in known:
+            raise ValueError(f"{group}{key}: no such setting")
+        if known[key] and isinstance(known[key], dict):
+            if not isinstance(value, dict):
+                raise ValueError(f"{group}{key}: must be a group of settings, not {value!r}")
+            _check(value, known[key], f"{group}{key}.")
 
 
 def find_config(name: str) -> Path:

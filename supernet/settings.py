@@ -117,7 +117,12 @@ class SupernetSettings(TrainingSettings):
 DELETED = {"zero_init": False, "distillation_of": "waveform"}  # fields of former settings, at the value that remains
 
 
-def without_deleted(training: dict[str, Any]) -> dict[str, Any]:
-    """Settings of a training as a file has them, freed of fields that no longer exist and say what is true anyway: how
-    files of former versions are compared with the settings of today."""
-    return {key: value for key, value in training.items() if key not in DELETED or DELETED[key] != value}
+def without_deleted(settings: dict[str, Any], deleted: dict[str, Any] = DELETED) -> dict[str, Any]:
+    """Settings of a training (or, by other `deleted`, of anything) as a file has them, freed of fields that no longer
+    exist and say what is true anyway: how files of former versions are compared with the settings of today."""
+
+    def part(key: str, value: Any) -> Any:
+        gone = deleted.get(key)
+        return without_deleted(value, gone) if isinstance(gone, dict) and isinstance(value, dict) else value
+
+    return {key: part(key, value) for key, value in settings.items() if key not in deleted or deleted[key] != value}

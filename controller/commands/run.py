@@ -51,6 +51,7 @@ def score(settings: Settings) -> None:
 def search(settings: Settings) -> None:
     """Search for a subnet."""
     with Run(settings).working() as run:
+        run.track("search")
         result = run.search()
     winner = result.winner
     print(

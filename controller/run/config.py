@@ -16,9 +16,13 @@ from eval.table.fill import ScoringSettings
 from supernet.data.settings import DataSettings, whole_frames
 from supernet.errors import UserError
 from supernet.model import AVConvTasNet
+from supernet.settings import DELETED as SUPERNET_DELETED
 from supernet.settings import SupernetSettings, TrainingSettings
 from supernet.space import SearchSpace, Subnet
 from supernet.tracking import TrackingSettings
+
+_PPO = {"ppo": {"network": "lstm", "epsilon_in_ratio": True}}
+DELETED = {"supernet": SUPERNET_DELETED, "search": {"masked": True, **_PPO, "surrogate": _PPO}}  # as a run kept them
 
 
 @dataclass

@@ -261,6 +261,7 @@ class Run:
             self.paths.search,
             self.costs,
             {row.subnet: row.si_snri for row in table.rows},
+            self.tracker,
         )
 
     def finetuned(self, subnets: Sequence[Subnet]) -> dict[Subnet, Evaluation]:

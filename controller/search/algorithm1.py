@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import torch
 
-from controller.search.mdp import ArchitectureEnv, action_name
+from controller.search.mdp import action_name
 from controller.search.oracle import Move, Oracle
 from controller.search.ppo import agent, roll_out, update
 from controller.search.settings import SearchSettings
@@ -20,18 +20,7 @@ def progressive_shrinking(oracle: Oracle, settings: SearchSettings) -> None:
     With several workers that many episodes start from the same subnet and the best of all their trajectories is next.
     """
     environments = [
-        ArchitectureEnv(
-            oracle.space,
-            oracle.quality,
-            oracle.costs.params,
-            oracle.reward_settings,
-            oracle.costs.latency_ms,
-            settings.state,
-            settings.steps,
-            settings.compute_bound,
-            oracle.costs.macs,
-            settings.masked,
-        )
+        settings.environment(oracle.space, oracle.quality, oracle.reward_settings, oracle.costs, settings.steps)
         for _ in range(settings.workers)
     ]
     start = oracle.space.largest
@@ -44,17 +33,13 @@ def progressive_shrinking(oracle: Oracle, settings: SearchSettings) -> None:
         trajectory: list[Subnet] = []
 
         def evaluate(step: int, actions: list[int]) -> None:
-            # an invalid action, possible without the mask alone, stays where it is
+            # an invalid action, which a mask forbids, stays where it is
             reached = [e.after(action) or e.subnet for e, action in zip(walking, actions)]
-            oracle.visit(
-                [
-                    Move(done + 1 + index, step, subnet, action_name(action))
-                    for index, (subnet, action) in enumerate(zip(reached, actions))
-                ]
-            )
+            walkers = enumerate(zip(reached, actions), done + 1)
+            oracle.visit([Move(episode, step, subnet, action_name(a)) for episode, (subnet, a) in walkers])
             trajectory.extend(reached)
 
         options = [{"start": start}] * len(walking)
         rollout = roll_out(policy, walking, settings.ppo, generator, options, evaluate)
-        update(policy, optimiser, rollout, settings.ppo)
+        oracle.learned(rollout.actions.numel(), update(policy, optimiser, rollout, settings.ppo))
         start = max((subnet for subnet in trajectory if subnet != start), key=oracle.reward, default=start)

@@ -24,20 +24,16 @@ from controller.search.oracle import BudgetSpent, Oracle, Row
 from controller.search.reward import Costs, RewardSettings
 from controller.search.rivals import require
 from controller.search.rivals.evolution import evolution
-from controller.search.rivals.exhaustive import exhaustive
-from controller.search.rivals.gp import expected_improvement_search
 from controller.search.rivals.local import local_search
-from controller.search.rivals.nsga2 import nsga2
-from controller.search.rivals.random import random_search
-from controller.search.rivals.shared import descending_shared_score
-from controller.search.rivals.sizes import size_sweep
-from controller.search.rivals.tpe import tpe
-from controller.search.rivals.walk import random_walk
+from controller.search.rivals.orders import descending_shared_score, exhaustive, random_search, size_sweep
+from controller.search.rivals.packages import nsga2, tpe
+from controller.search.rivals.unlearned import expected_improvement_search, random_walk
 from controller.search.settings import SearchSettings
 from controller.search.surrogate import surrogate_search
 from supernet.errors import UserError
 from supernet.files import write_text
 from supernet.space import SearchSpace, Subnet
+from supernet.tracking import Tracker
 
 LEDGER = "ledger.sqlite"
 RESULT = "search.json"
@@ -96,6 +92,7 @@ def search(
     folder: Path,
     costs: Costs,
     shared: Mapping[Subnet, float] | None = None,
+    tracker: Tracker | None = None,
 ) -> SearchResult:
     """Search `space`, keeping the ledger in `folder` and writing the outcome to its `search.json`.
 
@@ -108,6 +105,7 @@ def search(
         folder: made if missing; a search that was killed goes on from the ledger in it.
         costs: of a subnet, the same in every run, or a replay takes another way.
         shared: SI-SNRi in dB of every subnet with shared weights: the prior of `surrogate` and `gp`.
+        tracker: is told how the controller's policy learns, at each update.
 
     Raises:
         UserError: when the method's package is missing, no evaluated subnet keeps within the compute bound, or the
@@ -121,7 +119,7 @@ def search(
         Executor(LedgeredEvaluator(evaluator, ledger), settings.workers, settings.ray) as executor,
         tqdm(desc=f"search ({settings.method})", total=most, unit="evaluation", mininterval=1) as progress,
     ):
-        oracle = Oracle(space, executor, costs, settings.reward, settings.max_evaluations, progress, shared)
+        oracle = Oracle(space, executor, costs, settings.reward, settings.max_evaluations, progress, shared, tracker)
         try:
             METHODS[settings.method](oracle, settings)
             budget_spent = False

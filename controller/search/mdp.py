@@ -67,7 +67,6 @@ class ArchitectureEnv(gymnasium.Env):
         steps: actions in an episode.
         bound: whether repeats x blocks <= 24 limits the actions.
         macs: MACs of a subnet per second of audio, where they are a goal.
-        masked: False marks every action as valid, so that the violation term alone speaks against invalid ones.
     """
 
     def __init__(
@@ -81,11 +80,10 @@ class ArchitectureEnv(gymnasium.Env):
         steps: int = 5,
         bound: bool = True,
         macs: Callable[[Subnet], float] | None = None,
-        masked: bool = True,
     ) -> None:
         self.space, self.quality, self.costs = space, quality, Costs(parameters, macs, latency_ms)
         self.reward = self.goal_reward = resolve(reward or RewardSettings(), space, quality, self.costs)
-        self.state, self.steps, self.bound, self.masked = state, steps, bound, masked
+        self.state, self.steps, self.bound = state, steps, bound
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
         size = len(PAPER_AXES) + 2 + EXTRA[state]
         self.observation_space = gymnasium.spaces.Box(0.0, 1.0, (size,), np.float32)
@@ -118,7 +116,7 @@ class ArchitectureEnv(gymnasium.Env):
 
     def _info(self) -> dict[str, Any]:
         reached = moves(self.space, self.subnet, self.bound)
-        mask = np.array([to is not None or not self.masked for to in reached], np.int8)
+        mask = np.array([to is not None for to in reached], np.int8)
         return {"action_mask": mask, "subnet": self.subnet}
 
     def _observation(self) -> np.ndarray:

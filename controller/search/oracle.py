@@ -11,6 +11,7 @@ from tqdm import tqdm
 from controller.ladder.evaluation import Evaluation
 from controller.search.reward import Costs, RewardSettings, resolve, reward_of
 from supernet.space import SearchSpace, Subnet
+from supernet.tracking import Silent, Tracker
 
 
 class BudgetSpent(Exception):
@@ -60,6 +61,7 @@ class Oracle:
         budget: most distinct evaluations, or None.
         progress: a bar that counts distinct evaluations.
         shared: SI-SNRi in dB of every subnet with shared weights, for the methods that start from it.
+        tracker: is told how a policy learns.
     """
 
     def __init__(
@@ -71,12 +73,14 @@ class Oracle:
         budget: int | None,
         progress: tqdm,
         shared: Mapping[Subnet, float] | None = None,
+        tracker: Tracker | None = None,
     ) -> None:
         self.space, self.costs, self.shared = space, costs, shared
         self.evaluations: dict[Subnet, Evaluation] = {}
         self.rows: list[Row] = []
         self._recorded: set[Subnet] = set()
         self._executor, self._budget, self._progress = executor, budget, progress
+        self._tracker, self._steps, self._learning = tracker or Silent(), 0, ""
         self._evaluate([space.largest])
         self.reward_settings = resolve(reward, space, self.quality, costs)
         self._record(Move(0, 0, space.largest))
@@ -92,6 +96,18 @@ class Oracle:
     def reward_at(self, subnet: Subnet, si_snri: float) -> float:
         """The reward of any subnet if its SI-SNRi were `si_snri` dB."""
         return reward_of(self.reward_settings, subnet, si_snri, self.costs)
+
+    def learned(self, steps: int, figures: Mapping[str, float]) -> None:
+        """Show and log how an update of a policy went, from `steps` more steps of its episodes, virtual ones included.
+
+        Args:
+            figures: of `ppo.update`; none where nothing learns.
+        """
+        self._steps += steps
+        if figures:
+            self._tracker.log({f"search/{name}": figure for name, figure in figures.items()} | {"step": self._steps})
+            shown = ", KL {approx_kl:.4f}, clipped {clip_fraction:.0%}, entropy {entropy:.2f}, explained "
+            self._learning = (shown + "{explained_variance:.2f}").format_map(figures)
 
     def look(self, subnets: Sequence[Subnet]) -> None:
         """Visit subnets that a method without walks has chosen, as its next round; see `visit`."""
@@ -125,4 +141,5 @@ class Oracle:
         self._recorded.add(move.subnet)
         si_snri, reward = self.quality(move.subnet), self.reward(move.subnet)
         self.rows.append(Row(move, self.costs.params(move.subnet), si_snri, reward, cached))
-        self._progress.set_postfix_str(f"episode {move.episode}, {move.subnet} {si_snri:.2f} dB", refresh=False)
+        reached = f"episode {move.episode}, {move.subnet} {si_snri:.2f} dB"
+        self._progress.set_postfix_str(reached + self._learning, refresh=False)

@@ -51,24 +51,6 @@ class LSTMPolicy(nn.Module):
         return self.actor(features), self.critic(features).squeeze(-1), state
 
 
-class MLPPolicy(nn.Module):
-    """The LSTM's control, which remembers nothing: two hidden layers, the same heads and the same calls."""
-
-    def __init__(self, observation: int, actions: int = 12, hidden: int = 256) -> None:
-        super().__init__()
-        self.body = nn.Sequential(nn.Linear(observation, hidden), nn.Tanh(), nn.Linear(hidden, hidden), nn.Tanh())
-        self.actor = nn.Linear(hidden, actions)
-        self.critic = nn.Linear(hidden, 1)
-
-    def forward(self, observations: Tensor, state: None = None) -> tuple[Tensor, Tensor, None]:
-        """As `LSTMPolicy.forward`, without a state."""
-        features = self.body(observations)
-        return self.actor(features), self.critic(features).squeeze(-1), None
-
-
-Policy = LSTMPolicy | MLPPolicy
-
-
 def log_probabilities(logits: Tensor, mask: Tensor, epsilon: float) -> Tensor:
     """Log of the acting policy (1 - epsilon) softmax(logits) + epsilon uniform, both over the valid actions alone.
 

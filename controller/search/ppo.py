@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import inf
-from typing import Literal
 
 import gymnasium
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from controller.search.policy import LSTMPolicy, MLPPolicy, Policy, entropy, log_probabilities
+from controller.search.policy import LSTMPolicy, entropy, log_probabilities
 from supernet.errors import UserError
 
 
@@ -35,10 +34,7 @@ class PPOSettings:
         value_coefficient: weight of the critic's loss.
         entropy_coefficient: weight of the entropy bonus.
         gradient_norm: the gradient is scaled down to this norm.
-        network: `lstm` is the paper's; `mlp` remembers nothing.
         hidden: units of each of the two layers; the paper's is 256.
-        epsilon_in_ratio: false is the literal reading, for comparison: actions are explored with epsilon, but the
-            ratio is that of the softmax alone, which never drew them.
     """
 
     learning_rate: float = 3e-4
@@ -51,9 +47,7 @@ class PPOSettings:
     value_coefficient: float = 0.5
     entropy_coefficient: float = 0.01
     gradient_norm: float = 0.5
-    network: Literal["lstm", "mlp"] = "lstm"
     hidden: int = 256
-    epsilon_in_ratio: bool = True
 
     def __post_init__(self) -> None:
         def check(names: str, valid: Callable[[float], bool], what: str) -> None:
@@ -72,8 +66,12 @@ class PPOSettings:
 
     @property
     def ratio_epsilon(self) -> float:
-        """Share of uniform exploration in the log-probabilities whose ratio PPO takes."""
-        return self.epsilon if self.epsilon_in_ratio else 0.0
+        """Share of uniform exploration in the log-probabilities whose ratio PPO takes: as in the policy that acts."""
+        return self.epsilon
+
+    def policy(self, baseline: Tensor) -> nn.Module:
+        """A fresh policy, for a search that starts from the observation `baseline` (observation,)."""
+        return LSTMPolicy(baseline, hidden=self.hidden)
 
 
 @dataclass(frozen=True)
@@ -88,7 +86,7 @@ class Rollout:
     rewards: Tensor  # (steps, episodes)
 
 
-def agent(baseline: Tensor, settings: PPOSettings, seed: int) -> tuple[Policy, torch.optim.Optimizer]:
+def agent(baseline: Tensor, settings: PPOSettings, seed: int) -> tuple[nn.Module, torch.optim.Optimizer]:
     """A fresh policy and its optimiser, the same for the same seed; the global generator is left as it was.
 
     Args:
@@ -96,15 +94,12 @@ def agent(baseline: Tensor, settings: PPOSettings, seed: int) -> tuple[Policy, t
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        if settings.network == "lstm":
-            policy = LSTMPolicy(baseline, hidden=settings.hidden)
-        else:
-            policy = MLPPolicy(len(baseline), hidden=settings.hidden)
+        policy = settings.policy(baseline)
     return policy, optimiser_for(policy, settings)
 
 
 def roll_out(
-    policy: Policy,
+    policy: nn.Module,
     environments: Sequence[gymnasium.Env],
     settings: PPOSettings,
     generator: torch.Generator,
@@ -166,28 +161,62 @@ def clipped_objective(new: Tensor, old: Tensor, advantages: Tensor, clip: float)
     return torch.minimum(ratio * advantages, ratio.clamp(1 - clip, 1 + clip) * advantages).mean()
 
 
-def loss(policy: Policy, rollout: Rollout, advantages: Tensor, settings: PPOSettings) -> Tensor:
-    """What one optimiser step minimises: clipped objective, critic's squared error and entropy bonus."""
+@torch.no_grad()
+def diagnostics(new: Tensor, log_policy: Tensor, rollout: Rollout, returns: Tensor, clip: float) -> dict[str, float]:
+    """How the learning goes: `approx_kl`, the mean of (r - 1) - log r, where r is the probability ratio;
+    `clip_fraction`, the share of ratios beyond 1 +- clip; `entropy` in nats; `explained_variance`, the critic's share
+    of the variance of the returns, 0 where they do not vary.
+
+    Source: Huang et al. 2022, "The 37 Implementation Details of Proximal Policy Optimization".
+
+    Args:
+        new, log_policy: log-probabilities under the policy now, of the actions taken and of all (..., actions).
+        returns: what the critic should have said. All (steps, episodes).
+    """
+    log_ratio = new - rollout.log_probabilities
+    ratio = log_ratio.exp()
+    variance = returns.var(correction=0)
+    unexplained = (returns - rollout.values).var(correction=0)
+    return {
+        "approx_kl": (ratio - 1 - log_ratio).mean().item(),
+        "clip_fraction": ((ratio - 1).abs() > clip).float().mean().item(),
+        "entropy": entropy(log_policy).mean().item(),
+        "explained_variance": (1 - unexplained / variance).item() if variance > 0 else 0.0,
+    }
+
+
+def loss(
+    policy: nn.Module, rollout: Rollout, advantages: Tensor, settings: PPOSettings
+) -> tuple[Tensor, dict[str, float]]:
+    """What one optimiser step minimises, clipped objective, critic's squared error and entropy bonus; `diagnostics`."""
     logits, values, _ = policy(rollout.observations)
     log_policy = log_probabilities(logits, rollout.masks, settings.ratio_epsilon)
     new = log_policy.gather(-1, rollout.actions[..., None]).squeeze(-1)
     returns = advantages + rollout.values
-    return (
+    objective = (
         -clipped_objective(new, rollout.log_probabilities, advantages, settings.clip)
         + settings.value_coefficient * (values - returns).square().mean()
         - settings.entropy_coefficient * entropy(log_policy).mean()
     )
+    return objective, diagnostics(new, log_policy, rollout, returns, settings.clip)
 
 
-def optimiser_for(policy: Policy, settings: PPOSettings) -> torch.optim.Optimizer:
+def optimiser_for(policy: nn.Module, settings: PPOSettings) -> torch.optim.Optimizer:
     return torch.optim.AdamW(policy.parameters(), settings.learning_rate, weight_decay=settings.weight_decay)
 
 
-def update(policy: Policy, optimiser: torch.optim.Optimizer, rollout: Rollout, settings: PPOSettings) -> None:
-    """Learn from the episodes of one rollout, all of them in each of `update_epochs` optimiser steps."""
+def update(
+    policy: nn.Module, optimiser: torch.optim.Optimizer, rollout: Rollout, settings: PPOSettings
+) -> dict[str, float]:
+    """Learn from the episodes of one rollout, all of them in each of `update_epochs` optimiser steps; `diagnostics`,
+    their means over these, empty where there are none."""
+    found: list[dict[str, float]] = []
     advantages = generalized_advantages(rollout.rewards, rollout.values, settings.discount, settings.gae_lambda)
     for _ in range(settings.update_epochs):
         optimiser.zero_grad()
-        loss(policy, rollout, advantages, settings).backward()
+        objective, figures = loss(policy, rollout, advantages, settings)
+        objective.backward()
         nn.utils.clip_grad_norm_(policy.parameters(), settings.gradient_norm)
         optimiser.step()
+        found.append(figures)
+    return {name: sum(figures[name] for figures in found) / len(found) for name in (found[0] if found else ())}

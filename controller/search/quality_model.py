@@ -91,9 +91,9 @@ def known_qualities(oracle: Oracle) -> dict[Subnet, float]:
 
 
 def propose(
-    oracle: Oracle, settings: SearchSettings, model: QualityModel, candidates: Iterable[Subnet], count: int
+    oracle: Oracle, settings: SearchSettings, model: QualityModel, candidates: Iterable[Subnet]
 ) -> list[Subnet]:
-    """The `count` candidates from which most improvement of the reward is expected; none that was evaluated before.
+    """The candidates, one a worker, from which most improvement of the reward is expected; none was evaluated before.
 
     Each is chosen as if those before it had turned out as expected, so that a round's proposals differ.
     """
@@ -102,7 +102,7 @@ def propose(
     best = max(oracle.reward(subnet) for subnet in eligible)
     left = [subnet for subnet in candidates if subnet not in oracle.evaluations and settings.may_win(subnet)]
     chosen: list[Subnet] = []
-    while left and len(chosen) < count:
+    while left and len(chosen) < settings.workers:
         mean, deviation = model.posterior(known)
 
         def gain(subnet: Subnet) -> tuple[float, float]:

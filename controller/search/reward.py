@@ -75,6 +75,11 @@ class RewardSettings:
             if not 0 <= value < inf:
                 raise UserError(f"search.reward.{name}: must be finite and not negative, not {value:g}")
 
+    @property
+    def limited(self) -> Cost:
+        """The cost that is weighed against quality."""
+        return "latency_ms" if self.kind == "latency" else self.cost
+
 
 def paper_reward(si_snri: float, cost: float, settings: RewardSettings, violation: bool = False) -> float:
     """Eq. 3: alpha SI-SNRi / baseline - beta max(0, cost / target - 1) - gamma [violation].
@@ -100,9 +105,8 @@ def reward_of(settings: RewardSettings, subnet: Subnet, si_snri: float, costs: C
     """The reward of `subnet` under resolved settings; an SI-SNRi of NaN counts as 0 dB and as a violation."""
     if isnan(si_snri):
         si_snri, violation = 0.0, True
-    if settings.kind == "latency":
-        return latency_reward(si_snri, costs.of(subnet, "latency_ms"), settings, violation)
-    return paper_reward(si_snri, costs.of(subnet, settings.cost), settings, violation)
+    reward = latency_reward if settings.kind == "latency" else paper_reward
+    return reward(si_snri, costs.of(subnet, settings.limited), settings, violation)
 
 
 def resolve(

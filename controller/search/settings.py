@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import isfinite
 from typing import Literal
 
-from controller.search.mdp import State
+from controller.search.mdp import ArchitectureEnv, State
 from controller.search.ppo import PPOSettings
-from controller.search.reward import RewardSettings
+from controller.search.reward import Costs, RewardSettings
 from supernet.errors import UserError
 from supernet.space import SearchSpace, Subnet
 
@@ -68,7 +69,6 @@ class SearchSettings:
         state: what the policy sees: `paper` literally, `visual` with the visual channels, or `full` with steps left
             and goal too.
         compute_bound: whether repeats x blocks <= 24 limits the walk and the winner.
-        masked: false lets `paper` choose invalid actions, which stay where they are and cost reward.gamma.
         reward: what is maximised.
         ppo: how the policy learns in mode `paper`.
         surrogate: how it learns in mode `surrogate`.
@@ -86,7 +86,6 @@ class SearchSettings:
     seed: int = 0
     state: State = "full"
     compute_bound: bool = True
-    masked: bool = True
     reward: RewardSettings = field(default_factory=RewardSettings)
     ppo: PPOSettings = field(default_factory=PPOSettings)
     surrogate: SurrogateSettings = field(default_factory=SurrogateSettings)
@@ -102,6 +101,19 @@ class SearchSettings:
     def may_win(self, subnet: Subnet) -> bool:
         """Whether `subnet` keeps the compute bound, where there is one."""
         return not self.compute_bound or SearchSpace.within_bound(subnet)
+
+    def environment(
+        self,
+        space: SearchSpace,
+        quality: Callable[[Subnet], float],
+        reward: RewardSettings,
+        costs: Costs,
+        steps: int,
+        kind: type[ArchitectureEnv] = ArchitectureEnv,
+    ) -> ArchitectureEnv:
+        """Where a policy walks, `steps` actions an episode."""
+        seen = self.state, steps, self.compute_bound
+        return kind(space, quality, costs.params, reward, costs.latency_ms, *seen, costs.macs)
 
     @property
     def looks(self) -> int:

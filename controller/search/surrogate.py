@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import torch
 
-from controller.search.mdp import ArchitectureEnv
 from controller.search.oracle import Oracle
 from controller.search.ppo import agent, roll_out, update
 from controller.search.quality_model import QualityModel, known_qualities, propose
@@ -24,17 +23,7 @@ def surrogate_search(oracle: Oracle, settings: SearchSettings) -> None:
     model = QualityModel(oracle.space, oracle.shared if settings.prior else None)
     optimistic: dict[Subnet, float] = {}
     environments = [
-        ArchitectureEnv(
-            oracle.space,
-            optimistic.__getitem__,
-            oracle.costs.params,
-            oracle.reward_settings,
-            oracle.costs.latency_ms,
-            settings.state,
-            virtual.steps,
-            settings.compute_bound,
-            oracle.costs.macs,
-        )
+        settings.environment(oracle.space, optimistic.__getitem__, oracle.reward_settings, oracle.costs, virtual.steps)
         for _ in range(virtual.episodes)
     ]
     generator = torch.Generator().manual_seed(settings.seed)
@@ -52,10 +41,9 @@ def surrogate_search(oracle: Oracle, settings: SearchSettings) -> None:
 
         for _ in range(virtual.updates):
             rollout = roll_out(policy, environments, virtual.ppo, generator, options, note)
-            update(policy, optimiser, rollout, virtual.ppo)
-        proposals = propose(oracle, settings, model, visited, settings.workers)
-        if not proposals:  # the walks led to nothing new
-            proposals = propose(oracle, settings, model, oracle.space, settings.workers)
+            oracle.learned(rollout.actions.numel(), update(policy, optimiser, rollout, virtual.ppo))
+        # the whole space where the walks led to nothing new
+        proposals = propose(oracle, settings, model, visited) or propose(oracle, settings, model, oracle.space)
         if not proposals:
             return
         oracle.look(proposals)

@@ -33,12 +33,11 @@ from stable_baselines3.common.torch_layers import BaseFeaturesExtractor
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from controller.search.mdp import ArchitectureEnv
-from controller.search.policy import MLPPolicy
 from controller.search.ppo import PPOSettings, Rollout, agent, optimiser_for, roll_out, update
-from controller.search.settings import SurrogateSettings
+from controller.studies.methods.ablations import AblatedSearch, MLPPolicy
 from controller.studies.methods.landscapes import SYNTHETIC, Landscape, synthetic
 
-VIRTUAL = SurrogateSettings()
+VIRTUAL = AblatedSearch().surrogate
 MLP = replace(VIRTUAL.ppo, network="mlp", epsilon=0.0)  # what MaskablePPO can also be
 AGREE = 1e-4  # of weights after one update, a hundredth of what its four steps of AdamW can move one
 LSTM = replace(VIRTUAL.ppo, epsilon=0.0)

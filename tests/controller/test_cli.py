@@ -56,9 +56,21 @@ def test_an_unknown_key_is_named(capsys):
     assert "--supernet.stpes" in refused(capsys, "train", "--supernet.stpes", 3)
 
 
-def test_an_unknown_key_in_a_file_is_named(tmp_path, capsys):
-    (tmp_path / "a.yaml").write_text("supernet: {stpes: 3}\n")
-    assert "stpes" in refused(capsys, "train", "--config", tmp_path / "a.yaml")
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ("supernet: {stpes: 3}", "supernet.stpes"),
+        ("stpes: 3", "stpes"),
+        ("search: {ppo: {clop: 3}}", "search.ppo.clop"),
+        ("supernet: 3", "supernet: must be a group"),
+        ("just words", "holds no settings"),
+        ("", "holds no settings"),
+    ],
+)
+def test_what_a_file_has_that_is_no_setting_is_named(content, named, tmp_path, capsys):
+    (tmp_path / "a.yaml").write_text(content)
+    line = refused(capsys, "train", "--config", tmp_path / "a.yaml")
+    assert "a.yaml" in line and named in line
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,9 @@ def test_each_epoch_is_tracked_with_what_the_field_shows_and_what_a_look_found()
     assert all(figures["tones/gradient_norm"] > 0 < figures["tones/clips_per_second"] for figures in tracked)
 
 
-def test_the_terminal_shows_them_too(capsys):
-    settings = replace(SETTINGS, steps=60, batches_per_epoch=1)
+def test_the_terminal_shows_them_too(capsys, monkeypatch):
+    monkeypatch.setattr("supernet.training.SHOWN_EVERY", 0.0)
+    settings = replace(SETTINGS, steps=6, batches_per_epoch=1)
     after = lambda epoch: {"validation/winner": 7.25}  # noqa: E731
     train(fresh(SearchSpace.smallest), Noise(), NetworkObjective(), settings, after_epoch=after)
     line = capsys.readouterr().err

@@ -10,6 +10,7 @@ from collections import deque
 from dataclasses import replace
 
 from controller.search.oracle import Oracle
+from controller.search.rivals.orders import eligible, look_at
 from controller.search.settings import SearchSettings
 from supernet.space import AXES, SearchSpace, Subnet
 
@@ -20,10 +21,8 @@ SAMPLE = 3  # from which the parent is the best
 def evolution(oracle: Oracle, settings: SearchSettings) -> None:
     """Look at episodes x steps children; a child that was evaluated before joins the population for nothing."""
     draw = random.Random(settings.seed)
-    eligible = [subnet for subnet in oracle.space if settings.may_win(subnet)]
-    population = deque(draw.sample(eligible, min(POPULATION, settings.looks)))
-    for first in range(0, len(population), settings.workers):
-        oracle.look(list(population)[first : first + settings.workers])
+    population = deque(draw.sample(eligible(oracle, settings), min(POPULATION, settings.looks)))
+    look_at(oracle, list(population), settings)
     for done in range(len(population), settings.looks, settings.workers):
         children = []
         for _ in range(min(settings.workers, settings.looks - done)):

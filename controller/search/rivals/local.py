@@ -8,6 +8,7 @@ from __future__ import annotations
 import random
 
 from controller.search.oracle import Oracle
+from controller.search.rivals.orders import eligible, look_at
 from controller.search.settings import SearchSettings
 
 
@@ -17,18 +18,17 @@ def local_search(oracle: Oracle, settings: SearchSettings) -> None:
     Each climb starts at a random subnet that was not evaluated before.
     """
     draw = random.Random(settings.seed)
-    eligible = [subnet for subnet in oracle.space if settings.may_win(subnet)]
-    draw.shuffle(eligible)
+    starts = eligible(oracle, settings)
+    draw.shuffle(starts)
     looked = 0
 
     def look(subnets: list) -> None:
         nonlocal looked
         subnets = subnets[: settings.looks - looked]
         looked += len(subnets)
-        for first in range(0, len(subnets), settings.workers):
-            oracle.look(subnets[first : first + settings.workers])
+        look_at(oracle, subnets, settings)
 
-    for start in eligible:
+    for start in starts:
         if start in oracle.evaluations:
             continue
         look([start])

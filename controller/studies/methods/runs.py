@@ -21,6 +21,7 @@ from controller.ladder.evaluation import Evaluation
 from controller.search.loop import METHODS
 from controller.search.oracle import BudgetSpent, Oracle
 from controller.search.settings import SearchSettings
+from controller.studies.methods.ablations import AblatedSearch
 from controller.studies.methods.landscapes import SYNTHETIC, Landscape, real, synthetic
 from eval.table.quality_table import QualityTable
 from supernet.checkpoint import identity_hash
@@ -33,8 +34,8 @@ MOST = 200  # distinct evaluations of one run
 EXACT = 1e-9  # dB
 CLOSE = 0.1  # dB
 
-FREE = SearchSettings(mode="surrogate", episodes=1000, max_evaluations=MOST)
-PAPER = SearchSettings(mode="paper", state="paper", max_evaluations=MOST)  # 35 episodes of 5 steps
+FREE = AblatedSearch(mode="surrogate", episodes=1000, max_evaluations=MOST)
+PAPER = AblatedSearch(mode="paper", state="paper", max_evaluations=MOST)  # 35 episodes of 5 steps
 
 
 def virtual(**ppo) -> SearchSettings:

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from dataclasses import asdict
 from importlib import resources
 
 import pytest
+import yaml
 
 from controller.cli import main
+from controller.run.config import Settings
 
 SHIPPED = sorted(
     entry.name.removesuffix(".yaml") for entry in resources.files("configs").iterdir() if ".yaml" in entry.name
@@ -35,6 +38,23 @@ def test_absent_data_is_named_in_one_line(name, tmp_path, capsys):
         assert main(["data", *options]) == 2
         error = capsys.readouterr().err
         assert reason in error and len(error.splitlines()) == 1
+
+
+def test_the_settings_that_a_run_of_a_former_version_kept_can_be_read(tmp_path, capsys):
+    kept = asdict(Settings(run=str(tmp_path)))
+    kept["supernet"] |= {"zero_init": False, "distillation_of": "waveform"}
+    kept["search"] |= {"masked": True}
+    for ppo in (kept["search"]["ppo"], kept["search"]["surrogate"]["ppo"]):
+        ppo |= {"network": "lstm", "epsilon_in_ratio": True}
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump(kept))
+    assert main(["report", "--config", str(config)]) == 2
+    assert "--config" not in capsys.readouterr().err
+    kept["search"]["masked"] = False  # which today's search does not do
+    config.write_text(yaml.safe_dump(kept))
+    assert main(["report", "--config", str(config)]) == 2
+    error = capsys.readouterr().err
+    assert "config.yaml" in error and "search.masked" in error and len(error.splitlines()) == 1
 
 
 def test_settings_are_read_without_the_machinery_of_training():

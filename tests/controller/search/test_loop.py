@@ -20,6 +20,7 @@ from landscape import Landscape, parameters, quality
 from controller.commands.run import beyond_target
 from controller.ladder.ledger import Ledger
 from controller.search.loop import LEDGER, RESULT, search
+from controller.search.mdp import ACTIONS
 from controller.search.ppo import PPOSettings
 from controller.search.reward import Costs, RewardSettings
 from controller.search.settings import SearchSettings, SurrogateSettings
@@ -90,6 +91,44 @@ def test_lockstep_walks_share_a_start_and_an_update(space, tmp_path):
     assert [row.move.episode for row in result.rows[1:5]] == [1, 2, 3, 4]
     assert len(result.rows) == 1 + 6 * 5
     assert sum(not row.cached for row in result.rows) == len(result.evaluations) == len(ledger_of(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "updates", "steps"),
+    [
+        (SHORT, 6, 5),
+        (replace(SHORT, workers=4), 2, None),
+        (replace(SEARCHES["surrogate"], episodes=3), 3 * QUICK.updates, 4 * 12),
+    ],
+    ids=["paper", "paper, 4 workers", "surrogate"],
+)
+def test_each_update_of_the_policy_is_logged_and_changes_nothing(space, tmp_path, settings, updates, steps):
+    logged = []
+
+    class Kept:
+        def log(self, figures):
+            logged.append(figures)
+
+    told = search(space, Landscape(), settings, tmp_path / "a", Costs(parameters), SHARED, Kept())
+    assert told == search(space, Landscape(), settings, tmp_path / "b", Costs(parameters), SHARED)
+    assert (tmp_path / "a" / RESULT).read_bytes() == (tmp_path / "b" / RESULT).read_bytes()
+    names = ["approx_kl", "clip_fraction", "entropy", "explained_variance"]
+    assert [list(figures) for figures in logged] == updates * [[*(f"search/{name}" for name in names), "step"]]
+    for kl, clipped, entropy, explained, _ in map(dict.values, logged):
+        assert math.isfinite(kl) and 0 <= clipped <= 1
+        assert 0 < entropy <= math.log(len(ACTIONS))
+        assert math.isfinite(explained) and explained <= 1
+    assert any(figures["search/approx_kl"] > 0 for figures in logged)
+    expected = [4 * 5, 6 * 5] if steps is None else [steps * number for number in range(1, updates + 1)]
+    assert [figures["step"] for figures in logged] == expected
+
+
+def test_a_search_without_learning_logs_nothing(space, tmp_path):
+    class Refusing:
+        def log(self, figures):
+            raise AssertionError(figures)
+
+    search(space, Landscape(), SEARCHES["walk"], tmp_path, Costs(parameters), tracker=Refusing())
 
 
 def test_evaluations_may_train_networks_and_use_the_global_generator(space, tmp_path):

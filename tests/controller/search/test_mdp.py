@@ -10,6 +10,7 @@ from landscape import parameters, quality
 
 from controller.search.mdp import ACTIONS, ArchitectureEnv, action_name, moves
 from controller.search.reward import RewardSettings, paper_reward
+from controller.studies.methods.ablations import Unmasked
 from supernet.space import AXES, PAPER_WINNER, SearchSpace, Subnet
 
 
@@ -98,7 +99,7 @@ def test_goal_of_an_episode_is_seen_and_rewarded(space, cost):
 
 
 def test_without_the_mask_every_action_is_offered(space):
-    environment = ArchitectureEnv(space, quality, parameters, masked=False)
+    environment = Unmasked(space, quality, parameters)
     _, info = environment.reset()
     assert info["action_mask"].all()
 

@@ -12,15 +12,19 @@ from controller.search.mdp import ArchitectureEnv
 from controller.search.policy import LSTMPolicy, entropy, log_probabilities
 from controller.search.ppo import (
     PPOSettings,
+    Rollout,
     clipped_objective,
+    diagnostics,
     generalized_advantages,
     loss,
     roll_out,
 )
 from controller.search.settings import SearchSettings
+from controller.studies.methods.ablations import AblatedPPO
 from supernet.errors import UserError
 
 SETTINGS = PPOSettings()
+LITERAL = AblatedPPO(epsilon_in_ratio=False)
 
 
 def column(*values: float) -> torch.Tensor:
@@ -45,8 +49,9 @@ def rollout(policy, environments):
 
 
 def test_defaults_are_the_papers_where_it_gives_values():
-    given = ("learning_rate", "weight_decay", "clip", "epsilon", "gae_lambda", "network", "hidden")
-    assert [getattr(SETTINGS, name) for name in given] == [3e-4, 1e-2, 0.2, 0.3, 0.95, "lstm", 256]
+    given = ("learning_rate", "weight_decay", "clip", "epsilon", "gae_lambda", "hidden")
+    assert [getattr(SETTINGS, name) for name in given] == [3e-4, 1e-2, 0.2, 0.3, 0.95, 256]
+    assert isinstance(SETTINGS.policy(torch.rand(12)), LSTMPolicy)
     assert (SearchSettings().episodes, SearchSettings().steps) == (35, 5)
 
 
@@ -176,7 +181,7 @@ def check_first_gradient(policy, rollout, settings):
     settings = replace(settings, value_coefficient=0.0, entropy_coefficient=0.0)
     advantages = generalized_advantages(rollout.rewards, rollout.values, settings.discount, settings.gae_lambda)
     parameters = [parameter for name, parameter in policy.named_parameters() if not name.startswith("critic")]
-    found = torch.autograd.grad(loss(policy, rollout, advantages, settings), parameters)
+    found = torch.autograd.grad(loss(policy, rollout, advantages, settings)[0], parameters)
 
     log_policy = log_probabilities(policy(rollout.observations)[0], rollout.masks, settings.epsilon)
     chosen = log_policy.gather(-1, rollout.actions[..., None]).squeeze(-1)
@@ -189,6 +194,33 @@ def test_first_gradient_is_reinforce_with_baseline(policy, rollout):
     check_first_gradient(policy, rollout, SETTINGS)
 
 
+# What is told of the learning
+
+
+def test_a_policy_that_has_not_moved_has_no_kl_and_no_clipping(policy, rollout):
+    log_policy = log_probabilities(policy(rollout.observations)[0], rollout.masks, SETTINGS.epsilon)
+    returns = rollout.values + torch.randn(rollout.values.shape)
+    figures = diagnostics(rollout.log_probabilities, log_policy, rollout, returns, SETTINGS.clip)
+    assert figures["approx_kl"] == figures["clip_fraction"] == 0
+    assert 0 < figures["entropy"] <= rollout.masks.sum(-1).log().mean()
+    assert figures["explained_variance"] < 1
+    perfect = diagnostics(rollout.log_probabilities, log_policy, rollout, rollout.values, SETTINGS.clip)
+    assert perfect["explained_variance"] == 1
+
+
+def test_kl_clip_fraction_and_explained_variance_equal_a_case_worked_by_hand():
+    flat = torch.zeros(2, 1, 2)
+    rollout = Rollout(flat, flat == 0, flat[..., 0].long(), torch.zeros(2, 1), column(1, 2), column(0, 0))
+    new = torch.tensor([[1.1], [1.5]]).log()  # ratios of which one lies beyond 1.2
+    figures = diagnostics(new, torch.full((2, 1, 2), 0.5).log(), rollout, column(1, 3), 0.2)
+    kl = np.mean([0.1 - np.log(1.1), 0.5 - np.log(1.5)])
+    # the returns vary by 1, what the critic leaves of them, 0 and 1, by 0.25
+    expected = {"approx_kl": kl, "clip_fraction": 0.5, "entropy": np.log(2), "explained_variance": 0.75}
+    assert figures == pytest.approx(expected)
+    same = diagnostics(new, torch.full((2, 1, 2), 0.5).log(), rollout, column(3, 3), 0.2)
+    assert same["explained_variance"] == 0  # there is nothing to explain
+
+
 # Negative controls: each mistake fails the check that is there for it
 
 
@@ -199,12 +231,11 @@ def test_a_mask_dropped_in_the_update_fails_the_agreement(policy, rollout):
 
 def test_a_softmax_ratio_under_epsilon_fails_the_agreement(policy, rollout):
     with pytest.raises(AssertionError, match="not close"):
-        check_agreement(policy, rollout, replace(SETTINGS, epsilon_in_ratio=False))
+        check_agreement(policy, rollout, LITERAL)
 
 
 def test_the_literal_epsilon_fails_the_first_gradient(policy, environments):
-    literal = replace(SETTINGS, epsilon_in_ratio=False)
-    rollout = roll_out(policy, environments, literal, torch.Generator().manual_seed(1))
-    check_agreement(policy, rollout, literal)  # it is consistent, and yet not the policy that acted
+    rollout = roll_out(policy, environments, LITERAL, torch.Generator().manual_seed(1))
+    check_agreement(policy, rollout, LITERAL)  # it is consistent, and yet not the policy that acted
     with pytest.raises(AssertionError, match="not close"):
-        check_first_gradient(policy, rollout, literal)
+        check_first_gradient(policy, rollout, LITERAL)

@@ -10,6 +10,7 @@ from controller.search import ppo
 from controller.search.mdp import ArchitectureEnv
 from controller.search.ppo import PPOSettings, agent, roll_out, update
 from controller.search.reward import Costs, RewardSettings
+from controller.studies.methods.ablations import AblatedPPO
 
 MASK = np.array([0, 1, 1, 1] + [0] * 8, np.int8)  # of 12 actions 1 to 3 are valid
 
@@ -76,7 +77,7 @@ class Memory(Task):
 
 def learn(tasks, updates, network="lstm"):
     """Mean return of the greedier policy, without exploration, after some updates."""
-    settings = PPOSettings(learning_rate=5e-3, epsilon=0.1, hidden=16, network=network)
+    settings = AblatedPPO(learning_rate=5e-3, epsilon=0.1, hidden=16, network=network)
     policy, optimiser = agent(torch.from_numpy(tasks[0].reset()[0]), settings, seed=0)
     generator = torch.Generator().manual_seed(0)
     for _ in range(updates):

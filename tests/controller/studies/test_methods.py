@@ -3,7 +3,7 @@
 import math
 import time
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
@@ -11,8 +11,10 @@ from scipy.stats import kendalltau
 
 from controller.cli import main
 from controller.run.run import held
+from controller.search.ppo import PPOSettings
+from controller.search.settings import SearchSettings
 from controller.studies.methods.landscapes import SYNTHETIC, TAU, Landscape, synthetic
-from controller.studies.methods.runs import FREE, Job, Run, run, run_all
+from controller.studies.methods.runs import ABLATIONS, FREE, SEARCHES, Job, Run, run, run_all
 from controller.studies.methods.summary import evaluations_to, regret_after, steps_to, table
 from eval.costs import macs, parameters
 from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
@@ -62,6 +64,35 @@ def test_finished_runs_are_not_run_again(tmp_path, monkeypatch):
         file.write('{"key": "cut sho')  # by a kill
     monkeypatch.setattr(Job, "do", None)
     assert run_all(jobs, tmp_path / "runs.jsonl", 1) == first
+
+
+@pytest.mark.parametrize(
+    ("search", "key"),
+    [
+        ("surrogate", "4f3be4cc20cf"),
+        ("paper", "151b4d8d896b"),
+        ("walk", "23db5b953ec4"),
+        ("tpe", "7627e2d33600"),
+        ("paper, penalty instead of mask", "8324caaf0458"),
+        ("paper, literal epsilon", "3d75e07c05d2"),
+        ("paper, MLP", "72e391877c50"),
+        ("surrogate, no prior, MLP", "64390441d029"),
+    ],
+)
+def test_runs_that_commit_ee8efb0_has_kept_are_found_by_their_keys(search, key):
+    assert Job("noise", None, search, {**SEARCHES, **ABLATIONS}[search], seed=3).key.startswith(key)
+
+
+def test_what_lost_is_no_setting_of_the_product_and_changes_the_search_of_the_studies():
+    product = {field.name for kind in (SearchSettings, PPOSettings) for field in fields(kind)}
+    assert not product & {"masked", "network", "epsilon_in_ratio"}
+    landscape, found = synthetic("noise", 0), {}
+    for name in ("paper", "paper, penalty instead of mask", "paper, literal epsilon", "paper, MLP"):
+        found[name] = run("noise", landscape, name, replace(ABLATIONS[name], episodes=12), 0)
+    assert len({(each.regrets, each.steps) for each in found.values()}) == 4
+    unchanged = SearchSettings(mode="paper", state="paper", episodes=12)
+    product = run("noise", landscape, "paper", unchanged, 0)
+    assert (product.regrets, product.steps) == (found["paper"].regrets, found["paper"].steps)
 
 
 def test_a_benchmark_that_is_stopped_leaves_what_it_has_not_begun(tmp_path, monkeypatch):
