@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pebble import ProcessExpired
 from tqdm import tqdm
 
 from controller.run import stages
@@ -32,11 +31,11 @@ from eval.table.quality_table import QualityTable
 from eval.table.scoring import Prepared
 from eval.table.shipped import Tables, of_seeds
 from supernet.data.mixing.batches import FixedMixtures
-from supernet.data.pooled import worker_pool
 from supernet.elastic import Norm
 from supernet.errors import UserError
 from supernet.files import read_json, write_text
 from supernet.model import Variant
+from supernet.processes import WorkerPool
 from supernet.recipe import Visit, sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace
@@ -111,12 +110,12 @@ def recipes(settings: Settings, only: list[str] | str | None = None, against: st
         workers = min(settings.truth.workers, len(names))
         threads = max(1, torch.get_num_threads() // workers)
         failures = {}
-        with worker_pool(workers) as pool, tqdm(total=len(names), desc="recipes", unit="recipe") as progress:
-            futures = {pool.schedule(train_one, [settings, name, threads]): name for name in names}
+        with WorkerPool(workers, threads) as pool, tqdm(total=len(names), desc="recipes", unit="recipe") as progress:
+            futures = {pool.submit(train_one, settings, name, threads): name for name in names}
             for future in as_completed(futures):
                 try:
                     future.result()
-                except (UserError, ProcessExpired) as error:
+                except UserError as error:
                     failures[futures[future]] = error
                 progress.update()
         if failures:

@@ -1,11 +1,10 @@
 """Recipes are compared at equal cost, from their own folders, and go on where they were."""
 
 import shutil
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from pebble import ThreadPool
 
 from controller.cli import main
 from controller.run.config import NetworkSettings, Settings
@@ -80,7 +79,7 @@ def test_recipes_are_trained_once_and_compared_in_one_table(settings, monkeypatc
 
 @pytest.fixture
 def no_training(monkeypatch):
-    monkeypatch.setattr(study, "worker_pool", lambda _: pytest.fail("began to train"))
+    monkeypatch.setattr(study, "WorkerPool", lambda *_: pytest.fail("began to train"))
 
 
 def test_a_truth_of_another_width_is_named_before_anything_is_trained(settings, truth_tables, no_training):
@@ -135,12 +134,7 @@ def test_recipes_that_fail_are_named_when_all_others_have_ended(settings, monkey
             raise UserError("learning_rate: training diverged")
         trained.append(name)
 
-    @contextmanager
-    def threads(workers):
-        with ThreadPool(max_workers=1) as pool:
-            yield pool
-
-    monkeypatch.setattr(study, "worker_pool", threads)
+    monkeypatch.setattr(study, "WorkerPool", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(study, "train_one", train_or_fail)
     said = "recipe uniform: .* training diverged; recipe fair: .* training diverged; all others have ended"
     with pytest.raises(UserError, match=said):
