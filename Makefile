@@ -1,15 +1,19 @@
-# make demo: set everything up, then the whole job. make test: set everything up, then the tests.
+# make demo: set everything up, then the whole job. make test: set everything up, then the tests. make test-slow: those
+# that take minutes.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test setup clean
+.PHONY: demo test test-slow setup clean
 
 demo: setup
 	$(VENV)/bin/ofa-avse quickstart
 
 test: setup
 	$(VENV)/bin/pytest
+
+test-slow: setup
+	$(VENV)/bin/pytest -m slow
 
 setup: $(READY)
 

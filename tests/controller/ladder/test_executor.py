@@ -153,8 +153,15 @@ def test_after_an_exception_no_further_evaluation_is_begun(answer):
 
 def test_an_evaluation_is_tried_again_after_the_others(answer):
     found, begun = answer([MORTAL, *CALM], {MORTAL: [WorkerDied("exit code -9")]})
-    assert found[-1] == MORTAL and set(found) == {MORTAL, *CALM}
+    assert set(found) == {MORTAL, *CALM}
+    assert begun == [MORTAL, *CALM, MORTAL]
+
+
+def test_workers_that_always_die_end_in_one_error_that_names_the_subnet(answer):
+    error, begun = answer([MORTAL, *CALM], {MORTAL: [WorkerDied("exit code -9") for _ in range(9)]})
+    assert isinstance(error, UserError) and str(MORTAL) in str(error) and "exit code -9" in str(error)
     assert begun.count(MORTAL) == 2
+    assert set(begun) == {MORTAL, *CALM}
 
 
 def test_nan_is_kept_as_null_and_not_evaluated_again(evaluate, log):
