@@ -1,4 +1,4 @@
-# make demo: set everything up, then the whole job. make test: set everything up, then the tests. make test-slow: those
+# make demo: set everything up, then the whole job. make test: set everything up, then the tests; make test-slow: those
 # that take minutes.
 PYTHON ?= python3
 VENV := .venv
