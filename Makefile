@@ -1,9 +1,10 @@
-# make demo: set everything up, then the whole job. make test: set everything up, then who imports whom and the tests.
+# make demo: set everything up, then the whole job. make test: set everything up, then who imports whom and the tests;
+# make test-slow: those that take minutes.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test setup clean
+.PHONY: demo test test-slow setup clean
 
 demo: setup
 	$(VENV)/bin/ofa-avse quickstart
@@ -11,6 +12,9 @@ demo: setup
 test: setup
 	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(VENV)/bin/pytest
+
+test-slow: setup
+	$(VENV)/bin/pytest -m slow
 
 setup: $(READY)
 

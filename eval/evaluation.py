@@ -7,11 +7,9 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from multiprocessing import get_context
 
 import numpy as np
 import torch
-from pebble import ProcessExpired, ProcessPool
 from torch import Tensor
 from tqdm import tqdm
 
@@ -20,7 +18,7 @@ from eval.metrics import si_snr, si_snr_improvement
 from eval.peers.peer import Peer
 from eval.perceptual import estoi, pesq_wb, stoi
 from supernet.data.mixing.batches import Batch, FixedMixtures
-from supernet.processes import end_with_parent
+from supernet.processes import WorkerDied, WorkerPool
 from supernet.space import Subnet
 
 BATCH = 8  # clips a forward pass
@@ -73,14 +71,13 @@ def perceptual_scores(pairs: Sequence[Pair]) -> list[tuple[float, float, float]]
 
     PESQ is C code that has been seen to crash: a process that dies costs its own pair, which scores NaN.
     """
-    context = get_context("spawn")  # fork and OpenMP do not mix
-    with ProcessPool(max_workers=os.cpu_count(), context=context, initializer=end_with_parent) as pool:
-        futures = [pool.schedule(_perceptual, args=pair) for pair in pairs]
+    with WorkerPool(os.cpu_count() or 1) as pool:
+        futures = [pool.submit(_perceptual, *pair) for pair in pairs]
         results = []
         for future in tqdm(futures, desc="PESQ, STOI", unit="clip", mininterval=1):
             try:
                 results.append(future.result())
-            except ProcessExpired:
+            except WorkerDied:
                 results.append((np.nan, np.nan, np.nan))
     return results
 

@@ -10,17 +10,15 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Collection
-from concurrent.futures import FIRST_COMPLETED, Future
-from concurrent.futures import wait as wait_for
+from concurrent.futures import Future
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import torch
 
 from controller.ladder.evaluation import Evaluation, Evaluator
-from controller.ladder.workers import WorkerDied
 from supernet.errors import UserError
+from supernet.processes import WorkerDied
 from supernet.space import Subnet
 
 try:
@@ -55,10 +53,6 @@ class Cluster:
     def submit(self, subnet: Subnet) -> Future[Evaluation]:
         """Begin an evaluation."""
         return self._task.remote(subnet, *self._arguments).future()
-
-    def wait(self, futures: Collection[Future[Evaluation]]) -> set[Future[Evaluation]]:
-        """Those of `futures` that are done, at least one."""
-        return wait_for(futures, return_when=FIRST_COMPLETED).done
 
     def result(self, future: Future[Evaluation]) -> Evaluation:
         """What came of an evaluation that is done. Raises WorkerDied, or what the evaluation raised."""

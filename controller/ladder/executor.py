@@ -6,16 +6,15 @@ Only this process, the parent, writes the ledger; a worker sends its evaluation 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
-from concurrent.futures import Future
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
 from controller.ladder.evaluation import Evaluation, LedgeredEvaluator
-from controller.ladder.workers import NeverBegan, Processes, WorkerDied
+from controller.ladder.workers import Processes
 from supernet.errors import UserError
+from supernet.processes import WorkerDied
 from supernet.space import Subnet
-
-BEGINNINGS = 3  # of an evaluation whose worker is found dead; more than that is no accident
 
 
 class Workers(Protocol):
@@ -24,8 +23,6 @@ class Workers(Protocol):
     count: int
 
     def submit(self, subnet: Subnet) -> Future[Evaluation]: ...
-
-    def wait(self, futures: Collection[Future[Evaluation]]) -> set[Future[Evaluation]]: ...
 
     def result(self, future: Future[Evaluation]) -> Evaluation:
         """Raises WorkerDied, or what the evaluation raised."""
@@ -58,11 +55,10 @@ class Executor:
     def evaluate(self, subnets: Sequence[Subnet]) -> Iterator[Evaluation]:
         """Evaluations of `subnets` as they become known, which need not be their order.
 
-        A worker that dies costs its own evaluation, which is tried once more after the others; one that is dead before
-        an evaluation begins costs nothing.
+        A worker that dies costs its own evaluation, which is tried once more after the others.
 
         Raises:
-            UserError: when an evaluation's worker died twice, or none begins it; all others have been made and kept.
+            UserError: when an evaluation's worker died twice; all others have been made and kept.
             Exception: what an evaluation raised. No further one is begun; those under way are finished and kept.
         """
         missing = []
@@ -80,20 +76,19 @@ class Executor:
     def _share_out(self, workers: Workers, subnets: Sequence[Subnet]) -> Iterator[Evaluation]:
         waiting, running = deque(subnets), {}
         deaths: Counter[Subnet] = Counter()  # of workers that evaluated it
-        stillbirths: Counter[Subnet] = Counter()  # of workers that were to
         lost: dict[Subnet, WorkerDied] = {}
         failure: Exception | None = None
         while running or (waiting and not failure):
             while waiting and not failure and len(running) < workers.count:
                 subnet = waiting.popleft()
                 running[workers.submit(subnet)] = subnet
-            for future in workers.wait(running):
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
                 subnet = running.pop(future)
                 try:
                     evaluation = workers.result(future)
                 except WorkerDied as death:
-                    (stillbirths if isinstance(death, NeverBegan) else deaths)[subnet] += 1
-                    if deaths[subnet] > 1 or stillbirths[subnet] == BEGINNINGS:
+                    deaths[subnet] += 1
+                    if deaths[subnet] > 1:
                         lost[subnet] = death
                     else:
                         waiting.append(subnet)
@@ -106,9 +101,7 @@ class Executor:
             raise failure
         for subnet, death in lost.items():
             raise UserError(
-                f"{subnet}: {deaths[subnet] + stillbirths[subnet]} processes died evaluating it (the last: {death}), "
-                "often for lack of memory; use fewer workers or smaller batches. All other evaluations are kept: the "
-                "same command goes on from here"
+                f"{subnet}: twice {death}. All other evaluations are kept: the same command goes on from here"
             ) from death
 
     def __enter__(self) -> Executor:

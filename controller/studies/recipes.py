@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pebble import ProcessExpired
 from tqdm import tqdm
 
 from controller.run.config import Settings
@@ -31,11 +30,11 @@ from eval.ranking.tau import tau, tau_in_bands
 from eval.table.fill import shared_table
 from eval.table.quality_table import QualityTable
 from eval.table.shipped import Tables, of_seeds
-from supernet.data.pooled import worker_pool
 from supernet.elastic import Norm
 from supernet.errors import UserError
 from supernet.files import read_json, write_text
 from supernet.model import AVConvTasNet
+from supernet.processes import WorkerPool
 from supernet.recipe import SupernetObjective, Visit, sampler_for
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace
@@ -106,12 +105,12 @@ def recipes(settings: Settings, only: list[str] | str | None = None, against: st
         workers = min(settings.truth.workers, len(names))
         threads = max(1, torch.get_num_threads() // workers)
         failures = {}
-        with worker_pool(workers) as pool, tqdm(total=len(names), desc="recipes", unit="recipe") as progress:
-            futures = {pool.schedule(train_one, [settings, name, threads]): name for name in names}
+        with WorkerPool(workers, threads) as pool, tqdm(total=len(names), desc="recipes", unit="recipe") as progress:
+            futures = {pool.submit(train_one, settings, name): name for name in names}
             for future in as_completed(futures):
                 try:
                     future.result()
-                except (UserError, ProcessExpired) as error:
+                except UserError as error:
                     failures[futures[future]] = error
                 progress.update()
         if failures:
@@ -120,9 +119,8 @@ def recipes(settings: Settings, only: list[str] | str | None = None, against: st
         print(comparison(settings, names, truth))
 
 
-def train_one(settings: Settings, name: str, threads: int) -> None:
+def train_one(settings: Settings, name: str) -> None:
     """Train under one recipe and score all subnets; does nothing when that is done."""
-    torch.set_num_threads(threads)
     recipe = RECIPES[name]
     folder = settings.folder / FOLDER / name
     training = of_equal_cost(settings, recipe)

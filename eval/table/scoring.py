@@ -6,7 +6,6 @@ yields the R = 2 and R = 3 subnets as its shallow exits, so 324 subnets cost 108
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from tqdm import tqdm
 
 from supernet.checkpoint import identity_hash, weights_hash
 from supernet.data.mixing.batches import Batch, FixedMixtures
+from supernet.journal import Journal
 from supernet.losses import si_snr
 from supernet.model import AVConvTasNet
 from supernet.processes import in_worker
@@ -99,7 +99,8 @@ def score_all(
             "bf16": bf16,
         }
     )
-    known = _read_partial(partial, identity) if partial else {}
+    journal = Journal(partial) if partial else None
+    known = _known(journal, identity) if journal else {}
     passes = [subnet for subnet in space if subnet.repeats == DEEPEST]
     device = next(network.parameters()).device.type
     with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=bf16):
@@ -107,11 +108,12 @@ def score_all(
         for deepest in tqdm(passes, desc="scoring", unit="pass", mininterval=1, disable=in_worker()):
             if deepest in known:
                 continue
-            for repeats, values in _exits(network, prepared, features, deepest, AXES["repeats"]).items():
-                known[replace(deepest, repeats=repeats)] = values
-            if partial:
-                exits = [replace(deepest, repeats=repeats) for repeats in AXES["repeats"]]
-                _append(partial, identity, {subnet: known[subnet] for subnet in exits})
+            exits = _exits(network, prepared, features, deepest, AXES["repeats"])
+            found = {replace(deepest, repeats=repeats): values for repeats, values in exits.items()}
+            if journal:
+                scores = {str(subnet): values.tolist() for subnet, values in found.items()}
+                journal.append({"identity": identity, "scores": scores})
+            known |= found
     for subnet in space:
         yield subnet, Scores(known[subnet], conditions)
 
@@ -128,21 +130,7 @@ def _exits(
     return {repeats: torch.cat(values).double().cpu().numpy() for repeats, values in parts.items()}
 
 
-def _append(path: Path, identity: str, scores: dict[Subnet, np.ndarray]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    row = {"identity": identity, "scores": {str(subnet): values.tolist() for subnet, values in scores.items()}}
-    with path.open("a") as file:
-        file.write(f"\n{json.dumps(row)}\n")  # on a line of its own, also after one that a kill cut short
-
-
-def _read_partial(path: Path, identity: str) -> dict[Subnet, np.ndarray]:
-    """Scores of earlier passes with the same weights and list; a line that a kill or a crash cut short is left out."""
-    known = {}
-    for line in path.read_text(errors="replace").splitlines() if path.is_file() else []:
-        try:
-            row = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(row, dict) and row.get("identity") == identity:
-            known |= {Subnet.parse(name): np.array(values) for name, values in row["scores"].items()}
-    return known
+def _known(journal: Journal, identity: str) -> dict[Subnet, np.ndarray]:
+    """Scores of earlier passes with the same weights and list."""
+    passes = [scores for of, scores in journal.read(lambda row: (row["identity"], row["scores"])) if of == identity]
+    return {Subnet.parse(name): np.array(values) for scores in passes for name, values in scores.items()}

@@ -1,4 +1,4 @@
-"""No worker outlives its parent, however that ends."""
+"""What a task in the pool of worker processes returns, raises and costs, and that no worker outlives its parent."""
 
 import os
 import signal
@@ -7,21 +7,148 @@ import sys
 import time
 from pathlib import Path
 
+import cv2
 import pytest
+import torch
+
+from supernet import processes
+from supernet.errors import UserError
+from supernet.processes import WorkerDied, WorkerPool, in_worker
 
 PARENT = """
-import multiprocessing, os, pathlib, sys, time
-from pebble import ProcessPool
-from supernet.processes import end_with_parent
+import os, pathlib, sys, time
+from supernet.processes import WorkerPool
 
 def work(path):
     pathlib.Path(path).write_text(str(os.getpid()))
     time.sleep(60)
 
 if __name__ == "__main__":
-    with ProcessPool(1, context=multiprocessing.get_context("spawn"), initializer=end_with_parent) as pool:
-        pool.schedule(work, args=[sys.argv[1]]).result()
+    with WorkerPool(1) as pool:
+        pool.submit(work, sys.argv[1]).result()
 """
+
+
+@pytest.fixture(scope="module")
+def pool():
+    """Two processes for most tests of this file, since each takes seconds to start."""
+    with WorkerPool(2, threads=3, shared=("shared",)) as pool:
+        yield pool
+
+
+def whereabouts(shared):
+    return shared, os.getpid(), in_worker(), torch.get_num_threads(), cv2.getNumThreads()
+
+
+def measure(shared, array):
+    return array.sum(), array
+
+
+def refuse(shared):
+    raise UserError("clip.wav: cannot be read")
+
+
+def die(shared, code):
+    os._exit(code)
+
+
+def unpicklable(shared):
+    return lambda: None
+
+
+def sleep(shared, seconds):
+    time.sleep(seconds)
+
+
+def note(path, number):
+    with path.open("a") as file:
+        file.write(f"{number}\n")
+    if number == 3:
+        raise UserError("three")
+    time.sleep(0.05)
+
+
+def test_a_task_runs_in_a_process_that_is_used_again(pool):
+    found = {pool.submit(whereabouts).result() for _ in range(6)}
+    assert len({pid for _, pid, *_ in found} - {os.getpid()}) in (1, 2)
+    assert {(shared, *rest) for shared, _, *rest in found} == {("shared", True, 3, 3)}
+
+
+def test_more_than_a_pipe_holds_goes_there_and_back(pool):
+    array = torch.arange(10**6)
+    total, back = pool.submit(measure, array).result()
+    assert total == array.sum() and torch.equal(back, array)
+
+
+def test_what_a_task_raises_is_raised_here_with_where_it_was_raised(pool):
+    error = pool.submit(refuse).exception()
+    assert type(error) is UserError and str(error) == "clip.wav: cannot be read"
+    assert "in refuse" in error.__notes__[0]
+    with pytest.raises(Exception, match="[Pp]ickle"):
+        pool.submit(unpicklable).result()
+
+
+def test_a_death_costs_its_own_task_and_is_one_line(pool):
+    futures = [pool.submit(die, 7), *(pool.submit(whereabouts) for _ in range(4))]
+    with pytest.raises(WorkerDied, match=r"^a worker process died \(exit code 7\), .*; use fewer workers"):
+        futures[0].result()
+    assert isinstance(futures[0].exception(), UserError)
+    assert all(future.result()[0] == "shared" for future in futures[1:])
+
+
+def test_a_task_beyond_its_time_is_ended(pool):
+    began = time.monotonic()
+    with pytest.raises(TimeoutError):
+        pool.submit(sleep, 60, time_limit=0.2).result()
+    assert time.monotonic() - began < 30
+    assert pool.submit(sleep, 0, time_limit=30).result() is None
+
+
+def test_a_worker_killed_idle_costs_nothing(pool):
+    for pid in {pool.submit(whereabouts).result()[1] for _ in range(6)}:
+        os.kill(pid, signal.SIGKILL)
+    assert [pool.submit(whereabouts).result()[0] for _ in range(4)] == ["shared"] * 4
+
+
+class Stillborn(processes._Worker):
+    """Dies before it begins, `times` times."""
+
+    times = started = 0
+
+    def __init__(self, *arguments):
+        super().__init__(*arguments)
+        Stillborn.started += 1
+        if Stillborn.started <= Stillborn.times:
+            self.process.kill()
+
+
+@pytest.mark.parametrize("times", [2, 9])
+def test_workers_that_die_before_they_begin_are_replaced_until_it_is_no_accident(monkeypatch, times):
+    monkeypatch.setattr(processes, "_Worker", Stillborn)
+    monkeypatch.setattr(Stillborn, "times", times)
+    monkeypatch.setattr(Stillborn, "started", 0)
+    with WorkerPool(1) as pool:
+        future = pool.submit(os.getpid)
+        if times == 2:
+            assert future.result() != os.getpid()
+        else:
+            with pytest.raises(WorkerDied, match="exit code -9 before it began"):
+                future.result()
+    assert Stillborn.started == 3
+
+
+def test_leaving_the_pool_ends_what_runs_and_begins_nothing_more(tmp_path):
+    path = tmp_path / "begun"
+    with pytest.raises(UserError, match="three"):
+        with WorkerPool(1, shared=(path,)) as pool:
+            futures = [pool.submit(note, number) for number in range(200)]
+            for future in futures:
+                future.result()
+    begun = path.read_text()
+    assert len(begun.split()) < 50
+    time.sleep(0.2)
+    assert path.read_text() == begun
+    assert not pool._living
 
 
 @pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])

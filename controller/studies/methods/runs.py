@@ -5,16 +5,13 @@ A finished run is a line of `runs.jsonl`, so a benchmark that was stopped goes o
 
 from __future__ import annotations
 
-import json
-import multiprocessing
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
-import torch
 from tqdm import tqdm
 
 from controller.ladder.evaluation import Evaluation
@@ -25,9 +22,8 @@ from controller.studies.methods.ablations import AblatedSearch
 from controller.studies.methods.landscapes import SYNTHETIC, Landscape, real, synthetic
 from eval.table.quality_table import QualityTable
 from supernet.checkpoint import identity_hash
-from supernet.errors import UserError
-from supernet.files import write_text
-from supernet.processes import end_with_parent
+from supernet.journal import Journal
+from supernet.processes import WorkerPool
 from supernet.space import Subnet
 
 MOST = 200  # distinct evaluations of one run
@@ -157,7 +153,6 @@ class Job:
         return identity_hash({"job": [self.table, self.seed, asdict(self.settings)], "content": content})
 
     def do(self) -> Run:
-        torch.set_num_threads(1)
         landscape = synthetic(self.table, self.seed) if self.table in SYNTHETIC else _read(*self.files)
         return run(self.table, landscape, self.search, self.settings, self.seed)
 
@@ -169,40 +164,19 @@ def _read(table: str, shared: str) -> Landscape:
 
 def run_all(jobs: Iterable[Job], path: Path, workers: int) -> list[Run]:
     """Do the jobs that `path` does not hold yet, and return all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    done = _read_runs(path)
+    journal = Journal(path, "delete it, and its search is run again")
+    done = dict(journal.read(_finished))
     jobs = {job.key: job for job in jobs}
-    missing = [(key, job) for key, job in jobs.items() if key not in done]
-    context = multiprocessing.get_context("spawn")
-    with path.open("a") as file, ProcessPoolExecutor(workers, context, end_with_parent) as pool:
-        waiting = {pool.submit(job.do): (key, job) for key, job in missing}
-        try:
-            for future in tqdm(as_completed(waiting), desc="searches", total=len(waiting), mininterval=5):
-                key, _ = waiting[future]
-                done[key] = future.result()
-                file.write(json.dumps({"key": key, **asdict(done[key])}) + "\n")
-                file.flush()
-        except BaseException:
-            pool.shutdown(cancel_futures=True)  # or all that wait would still be run, and thrown away
-            raise
+    with WorkerPool(workers) as pool:
+        waiting = {pool.submit(job.do): key for key, job in jobs.items() if key not in done}
+        for future in tqdm(as_completed(waiting), desc="searches", total=len(waiting), mininterval=5):
+            key = waiting[future]
+            done[key] = future.result()
+            journal.append({"key": key, **asdict(done[key])})
     return [replace(done[key], search=job.search) for key, job in jobs.items()]
 
 
-def _read_runs(path: Path) -> dict[str, Run]:
-    """Finished runs by key. A last line that a killed benchmark left unfinished is dropped; UserError names any other
-    damage."""
-    if not path.is_file():
-        return {}
-    text = path.read_text()
-    whole = text[: text.rfind("\n") + 1]
-    if whole != text:
-        write_text(path, whole)
-    done = {}
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            entry = json.loads(line)
-            key, regrets, steps = (entry.pop(name) for name in ("key", "regrets", "steps"))
-            done[key] = Run(**entry, regrets=tuple(regrets), steps=tuple(steps))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise UserError(f"{path}: line {number} is damaged ({error!r}); delete it, and its search is run again")
-    return done
+def _finished(entry: dict) -> tuple[str, Run]:
+    """Key and run of a line."""
+    key, regrets, steps = (entry.pop(name) for name in ("key", "regrets", "steps"))
+    return key, Run(**entry, regrets=tuple(regrets), steps=tuple(steps))

@@ -6,22 +6,24 @@ promises, and refuses one that does not keep it.
 
 from __future__ import annotations
 
-import json
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import av
 import soundfile
+from tqdm import tqdm
 
 from supernet.data.corpus import write_lines
 from supernet.data.media import AUDIO_SUFFIXES, first_track
-from supernet.data.pooled import outcomes
 from supernet.data.recordings.readers import Recording
 from supernet.errors import UserError
+from supernet.journal import Journal
+from supernet.processes import WorkerDied, WorkerPool
 from supernet.timing import SAMPLE_RATE
 
 INDEX = "index.jsonl"
@@ -70,24 +72,46 @@ class Row:
         return self.file, self.sound, self.pictures, self.size, self.modified
 
 
+class Outcome(NamedTuple):
+    """What became of one file: `value`, or the `problem` in words."""
+
+    value: Any
+    problem: str
+
+
+def outcomes(
+    function: Callable[..., Any], tasks: Sequence[tuple], workers: int, time_limit: float, description: str
+) -> Iterator[Outcome]:
+    """`function(*task)` for each task, in order, in worker processes, with a progress bar. A bad file costs itself
+    only, but only a UserError counts as the file's fault: any other error ends the whole."""
+    with WorkerPool(workers) as pool:
+        futures = [pool.submit(function, *task, time_limit=time_limit) for task in tasks]
+        for future in tqdm(futures, desc=description, unit="file", mininterval=1):
+            try:
+                yield Outcome(future.result(), "")
+            except WorkerDied:
+                yield Outcome(None, "crashed the decoder; replace the file")
+            except TimeoutError:
+                yield Outcome(None, f"took longer than {time_limit:g} s; is the file broken?")
+            except UserError as error:
+                yield Outcome(None, str(error))
+
+
 def index(recordings: Sequence[Recording], folder: Path, workers: int) -> list[Row]:
     """A row for each file of the recordings, in order, kept as `folder/index.jsonl`.
 
     Files that an earlier index knows, and that have not changed since, are not opened again; so a killed index goes on.
     """
     rows = [_draft(*file) for recording in recordings for file in _files(recording)]
-    known = {row.signature: row for row in _earlier(folder / INDEX) + _earlier(folder / JOURNAL)}
+    journal = Journal(folder / JOURNAL)
+    earlier = [*Journal(folder / INDEX).read(_row), *journal.read(_row)]
+    known = {row.signature: row for row in earlier}
     todo = [row for row in rows if row.signature not in known]
-    if todo:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / JOURNAL).open("a", encoding="utf-8") as journal:
-            journal.write("\n")  # ends the line that a kill may have cut
-            tasks = [(Path(row.file), row.sound, row.pictures) for row in todo]
-            for outcome, row in zip(outcomes(probe, tasks, workers, TIME_LIMIT, "index"), todo):
-                problem = outcome.problem.removeprefix(f"{row.file}: ")
-                known[row.signature] = replace(row, tracks=outcome.value or Tracks(), problem=problem)
-                journal.write(json.dumps(asdict(known[row.signature])) + "\n")
-                journal.flush()
+    tasks = [(Path(row.file), row.sound, row.pictures) for row in todo]
+    for outcome, row in zip(outcomes(probe, tasks, workers, TIME_LIMIT, "index"), todo):
+        problem = outcome.problem.removeprefix(f"{row.file}: ")
+        known[row.signature] = replace(row, tracks=outcome.value or Tracks(), problem=problem)
+        journal.append(asdict(known[row.signature]))
     rows = [replace(row, tracks=known[row.signature].tracks, problem=known[row.signature].problem) for row in rows]
     write_lines(folder / INDEX, map(asdict, rows))
     (folder / JOURNAL).unlink(missing_ok=True)
@@ -146,16 +170,10 @@ def _draft(recording: Recording, path: Path, sound: bool, pictures: bool) -> Row
     return row
 
 
-def _earlier(path: Path) -> list[Row]:
-    """Rows of an earlier index. Lines that are none, as a kill leaves them, are probed again."""
-    rows = []
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8").splitlines():
-            with suppress(ValueError, TypeError, KeyError):
-                content = json.loads(line)
-                if set(content) == {entry.name for entry in fields(Row)}:
-                    rows.append(Row(**{**content, "tracks": Tracks(**content["tracks"])}))
-    return rows
+def _row(content: dict) -> Row:
+    """A line of an index. Raises KeyError or TypeError where it is of another version."""
+    whole = {entry.name: content[entry.name] for entry in fields(Row)}
+    return Row(**content | whole | {"tracks": Tracks(**content["tracks"])})
 
 
 def _readable(path: Path) -> None:

@@ -20,8 +20,7 @@ from supernet.data.lips.arrays import read_lip_array
 from supernet.data.lips.find import check_rule, lip_regions
 from supernet.data.media import read_audio
 from supernet.data.mixing.draw import CONDITIONS
-from supernet.data.pooled import outcomes
-from supernet.data.recordings.indexing import lacks, probe
+from supernet.data.recordings.indexing import lacks, outcomes, probe
 from supernet.data.recordings.readers import (
     Reader,
     Recording,

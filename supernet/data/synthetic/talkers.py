@@ -14,12 +14,12 @@ import numpy as np
 from tqdm import tqdm
 
 from supernet.data.corpus import Clip, save_audio, save_lips
-from supernet.data.pooled import worker_pool
 from supernet.data.synthetic.espeak import Voice, speak
 from supernet.data.synthetic.painting import Face, render
 from supernet.data.synthetic.sentences import passage
 from supernet.data.synthetic.visemes import viseme_track
 from supernet.errors import UserError
+from supernet.processes import WorkerPool
 from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
 GENERATOR = 1  # goes up whenever the same settings give other clips
@@ -187,5 +187,6 @@ def _map(function: Callable, items: list, workers: int) -> Iterator:
     if min(workers, len(items)) <= 1:
         yield from map(function, items)
         return
-    with worker_pool(workers) as pool:
-        yield from pool.map(function, items, chunksize=8).result()
+    with WorkerPool(workers) as pool:
+        for future in [pool.submit(function, item) for item in items]:
+            yield future.result()

@@ -12,8 +12,8 @@ from scipy.io import wavfile
 from controller.cli import main
 from controller.run.run import held
 from supernet.data.corpus import Corpus
-from supernet.data.pooled import Outcome
 from supernet.data.recordings import indexing, preparing
+from supernet.data.recordings.indexing import Outcome
 from supernet.errors import UserError
 from tests.supernet.data.conftest import draw_face, encode_video, voice
 

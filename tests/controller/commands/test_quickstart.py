@@ -106,7 +106,7 @@ def test_enhance_uses_the_winner(run, tmp_path):
 
 
 def test_a_job_killed_again_and_again_ends_as_an_undisturbed_one(run, config, tmp_path):
-    """`benchmarks/kill_and_resume.py` does this ten times, over all stages."""
+    """`test_killed_job.py` does this at random moments of all stages."""
     command = [sys.executable, "-m", "controller", "quickstart", "--config", str(config), "--run", str(tmp_path)]
     for mark in ("supernet/checkpoint.safetensors", "search/ledger.sqlite", "retrained"):
         process = subprocess.Popen(

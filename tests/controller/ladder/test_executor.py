@@ -11,7 +11,6 @@ from concurrent.futures import Future
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import landscape
 import pytest
@@ -21,8 +20,9 @@ from landscape import Landscape
 from controller.ladder.evaluation import Evaluation, LedgeredEvaluator
 from controller.ladder.executor import Executor
 from controller.ladder.ledger import Ledger
-from controller.ladder.workers import NeverBegan, Processes, Worker, WorkerDied
+from controller.ladder.workers import Processes
 from supernet.errors import UserError
+from supernet.processes import WorkerDied
 from supernet.space import SearchSpace, Subnet
 
 SUBNETS = list(SearchSpace())
@@ -113,7 +113,6 @@ class Immediate:
 
     count = 2
     result = staticmethod(Future.result)
-    wait = staticmethod(set)
     close = staticmethod(lambda: None)
 
     def __init__(self, answers: dict[Subnet, list[Exception]]) -> None:
@@ -152,34 +151,17 @@ def test_after_an_exception_no_further_evaluation_is_begun(answer):
     assert begun == [BROKEN, CALM[0]]
 
 
-def test_a_worker_found_dead_does_not_count_as_a_death_of_the_evaluation_that_it_was_to_begin(answer):
-    found, begun = answer([MORTAL, *CALM], {MORTAL: [NeverBegan(), WorkerDied(), NeverBegan()]})
+def test_an_evaluation_is_tried_again_after_the_others(answer):
+    found, begun = answer([MORTAL, *CALM], {MORTAL: [WorkerDied("exit code -9")]})
     assert set(found) == {MORTAL, *CALM}
-    assert begun.count(MORTAL) == 4
+    assert begun == [MORTAL, *CALM, MORTAL]
 
 
-def test_workers_that_never_begin_end_in_one_error_that_names_the_subnet(answer):
-    error, begun = answer([MORTAL, *CALM], {MORTAL: [NeverBegan() for _ in range(9)]})
-    assert isinstance(error, UserError) and str(MORTAL) in str(error)
-    assert begun.count(MORTAL) == 3
+def test_workers_that_always_die_end_in_one_error_that_names_the_subnet(answer):
+    error, begun = answer([MORTAL, *CALM], {MORTAL: [WorkerDied("exit code -9") for _ in range(9)]})
+    assert isinstance(error, UserError) and str(MORTAL) in str(error) and "exit code -9" in str(error)
+    assert begun.count(MORTAL) == 2
     assert set(begun) == {MORTAL, *CALM}
-
-
-def test_an_evaluation_that_a_breaking_pool_dropped_is_not_waited_for(monkeypatch):
-    """pebble aborts what a pool was asked when its process is found dead, and drops what comes just after."""
-    monkeypatch.setattr("controller.ladder.workers.PATIENCE", 0.02)
-    ended = []
-    pool = SimpleNamespace(
-        active=False, schedule=lambda *_: Future(), stop=lambda: ended.append("stop"), join=lambda: ended.append("join")
-    )
-    processes = Processes(Landscape(), 2)
-    processes._idle.append(Worker(pool, SimpleNamespace(value=True)))
-    future = processes.submit(MORTAL)
-    assert processes.wait([future]) == {future}
-    with pytest.raises(NeverBegan):
-        processes.result(future)
-    assert ended == ["stop", "join"]
-    processes.close()
 
 
 def test_nan_is_kept_as_null_and_not_evaluated_again(evaluate, log):

@@ -2,14 +2,13 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, wraps
 from pathlib import Path
 
 import pytest
 from jsonargparse import ArgumentParser
-from pebble import ThreadPool
 
 from controller.cli import main
 from controller.ladder.ledger import Ledger
@@ -143,12 +142,6 @@ def depths(monkeypatch) -> dict[str, set[str]]:
     return deepest
 
 
-@contextmanager
-def threads(_: int) -> Iterator[ThreadPool]:
-    with ThreadPool(max_workers=1) as pool:
-        yield pool
-
-
 ENTERED = {  # a stage, or what it begins with, of every command that works in a run's folder
     "quickstart": "retrain",
     "data": "corpus",
@@ -174,7 +167,7 @@ def test_a_command_is_at_most_eight_modules_from_what_it_asks_of_its_run(
     command, run, config, tmp_path, depths, monkeypatch
 ):
     monkeypatch.setattr(truth, "truth_subnets", lambda _: [SearchSpace.smallest])
-    monkeypatch.setattr(recipes, "worker_pool", threads)
+    monkeypatch.setattr(recipes, "WorkerPool", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(recipes, "train_one", lambda *_: None)
     monkeypatch.setattr(recipes, "comparison", lambda *_: "")
     arguments = command.format(tmp=tmp_path).split()

@@ -103,10 +103,12 @@ def test_a_benchmark_that_is_stopped_leaves_what_it_has_not_begun(tmp_path, monk
         time.sleep(0.05)
         raise KeyboardInterrupt
 
+    class Threads(ThreadPoolExecutor):
+        def __exit__(self, *error):
+            self.shutdown(cancel_futures=True)
+
     monkeypatch.setattr(Job, "do", do)
-    monkeypatch.setattr(
-        "controller.studies.methods.runs.ProcessPoolExecutor", lambda count, *_: ThreadPoolExecutor(count)
-    )
+    monkeypatch.setattr("controller.studies.methods.runs.WorkerPool", Threads)
     with pytest.raises(KeyboardInterrupt):
         run_all([Job("smooth", None, "random", SHORT, seed) for seed in range(40)], tmp_path / "runs.jsonl", 1)
     assert len(begun) < 20

@@ -1,11 +1,10 @@
 """Recipes are compared at equal cost, from their own folders, and go on where they were."""
 
 import shutil
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
-from pebble import ThreadPool
 
 from controller.cli import main
 from controller.run.config import NetworkSettings, Settings
@@ -64,7 +63,7 @@ def test_recipes_with_more_visits_a_step_get_fewer_steps_and_distillation_comes_
 
 def test_recipes_are_trained_once_and_compared_in_one_table(settings, monkeypatch):
     for name in ("base", "linear-dilation"):
-        train_one(settings, name, threads=1)
+        train_one(settings, name)
     tables = [
         QualityTable.load(settings.folder / "recipes" / name / "scores.csv") for name in ("base", "linear-dilation")
     ]
@@ -74,13 +73,13 @@ def test_recipes_are_trained_once_and_compared_in_one_table(settings, monkeypatc
     assert "| base |" in text and "| linear-dilation |" in text
 
     monkeypatch.setattr(SupernetObjective, "gradients", lambda *_, **__: pytest.fail("trained again"))
-    train_one(settings, "base", threads=1)
+    train_one(settings, "base")
     assert QualityTable.load(settings.folder / "recipes" / "base" / "scores.csv").rows == tables[0].rows
 
 
 @pytest.fixture
 def no_training(monkeypatch):
-    monkeypatch.setattr(study, "worker_pool", lambda _: pytest.fail("began to train"))
+    monkeypatch.setattr(study, "WorkerPool", lambda *_: pytest.fail("began to train"))
 
 
 def test_a_truth_of_another_width_is_named_before_anything_is_trained(settings, truth_tables, no_training):
@@ -130,17 +129,12 @@ def test_recipes_that_fail_are_named_when_all_others_have_ended(settings, monkey
     """In threads, so that the test can take the place of training."""
     trained = []
 
-    def train_or_fail(settings, name, threads):
+    def train_or_fail(settings, name):
         if name in ("uniform", "fair"):
             raise UserError("learning_rate: training diverged")
         trained.append(name)
 
-    @contextmanager
-    def threads(workers):
-        with ThreadPool(max_workers=1) as pool:
-            yield pool
-
-    monkeypatch.setattr(study, "worker_pool", threads)
+    monkeypatch.setattr(study, "WorkerPool", lambda *_: ThreadPoolExecutor(1))
     monkeypatch.setattr(study, "train_one", train_or_fail)
     said = "recipe uniform: .* training diverged; recipe fair: .* training diverged; all others have ended"
     with pytest.raises(UserError, match=said):

@@ -11,9 +11,8 @@ import pytest
 import soundfile
 from scipy.io import wavfile
 
-from supernet.data.pooled import Outcome
 from supernet.data.recordings import indexing
-from supernet.data.recordings.indexing import INDEX, JOURNAL, index, lacks, probe, summary
+from supernet.data.recordings.indexing import INDEX, JOURNAL, Outcome, index, lacks, probe, summary
 from supernet.data.recordings.readers import Recording, draft
 from supernet.errors import UserError
 

@@ -13,12 +13,12 @@ import pytest
 from eval.evaluation import evaluate
 from supernet import AVConvTasNet, SearchSpace
 from supernet.checkpoint import weights_hash
-from supernet.data import pooled
 from supernet.data.build import build
 from supernet.data.corpus import Corpus
 from supernet.data.lips.arrays import read_lip_array
 from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
 from supernet.data.mixing.draw import CONDITIONS
+from supernet.data.recordings import indexing
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
 from supernet.recipe import NetworkObjective
@@ -33,8 +33,8 @@ TRAINING = TrainingSettings(steps=2, batch_size=2, clip_seconds=0.2, batches_per
 class Here:
     """Stands for the pool of processes, whose start would take most of a test's time; test_corpora.py has the pool."""
 
-    def __init__(self, initializer, **options):
-        initializer()
+    def __init__(self, workers):
+        pass
 
     def __enter__(self):
         return self
@@ -42,7 +42,7 @@ class Here:
     def __exit__(self, *error):
         pass
 
-    def schedule(self, function, args, timeout):
+    def submit(self, function, *args, time_limit):
         future = Future()
         try:
             future.set_result(function(*args))
@@ -54,7 +54,7 @@ class Here:
 @pytest.fixture(scope="module", autouse=True)
 def no_processes():
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pooled, "ProcessPool", Here)
+        patch.setattr(indexing, "WorkerPool", Here)
         yield
 
 
