@@ -1,5 +1,4 @@
-"""The metrics of speech enhancement, one value a clip, NaN where undefined: called by `eval.evaluation`,
-`controller.run.report` and by scripts.
+"""The metrics of speech enhancement, one value a clip, NaN where undefined.
 
 >>> tone = torch.sin(torch.arange(16000) * 0.1)[None]
 >>> round(float(si_snr(tone + 0.1 * torch.cos(torch.arange(16000) * 0.1), tone)))

@@ -1,4 +1,4 @@
-"""Elastic layers: each parameter names the axes along which it is sliced. Used by supernet.model.
+"""Elastic layers: each parameter names the axes along which it is sliced.
 
 Everything is channels-last, (batch, time, channels): a 1x1 convolution is then one matrix product, and the prefix of
 channels that a subnet uses is one slice of its weight. `active` is the only place where a weight becomes its slice;

@@ -1,4 +1,4 @@
-"""The compact lip encoder: 88 x 88 grey frames to one vector for each video frame. Used by supernet.model.
+"""The compact lip encoder: 88 x 88 grey frames to one vector for each video frame.
 
 A trunk of four convolutions sees each frame (the first one also its neighbours in time) and does not depend on any
 elastic axis, so one pass serves all 324 subnets. The head slices V: a pointwise and a temporal layer, then the

@@ -1,7 +1,5 @@
 """The search's evaluation: a subnet cut from the supernet, fine-tuned for ten epochs and validated after each.
 
-Made by the command line, called through the ledger by `controller.ladder.executor`.
-
 Source: Algorithm 1 of "Efficient Audio-Visual Speech Enhancement via Neural Architecture Search"; of the ways to read
 a ten-epoch curve, the mean of its last three epochs ranks subnets best.
 """

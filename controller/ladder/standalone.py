@@ -1,7 +1,4 @@
-"""A subnet trained from scratch and tested once: the truth that cheaper scores are held against.
-
-Made by `controller.studies.truth`, called through the ledger by `controller.ladder.executor`.
-"""
+"""A subnet trained from scratch and tested once: the truth that cheaper scores are held against."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from typing import Literal
 
 import torch
 
-from controller.search.settings import SearchSettings, TruthSettings
+from controller.search.settings import SearchSettings
 from eval.table.fill import ScoringSettings
 from supernet.data.settings import DataSettings, whole_frames
 from supernet.errors import UserError
@@ -50,6 +50,30 @@ class NetworkSettings:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             return kind(subnet, self.width, self.causal, norm)
+
+
+@dataclass(frozen=True)
+class TruthSettings:
+    """What `truth` measures.
+
+    Args:
+        seeds: stand-alone trainings of each of the 48 subnets.
+        finetune_seeds: fine-tunings: the first of all 324, the others of the 48.
+        longer: how many times the steps of a stand-alone training the 48 are also trained, to see what is left.
+        longer_seeds: trainings of that length.
+        workers: processes, among which the threads are divided; changes no result but the last bits.
+    """
+
+    seeds: int = 2
+    finetune_seeds: int = 2
+    longer: int = 4
+    longer_seeds: int = 1
+    workers: int = 2
+
+    def __post_init__(self) -> None:
+        for name in ("seeds", "finetune_seeds", "longer", "longer_seeds", "workers"):
+            if getattr(self, name) < 1:
+                raise UserError(f"truth.{name}: must be at least 1, not {getattr(self, name)}")
 
 
 @dataclass

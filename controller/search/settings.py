@@ -119,27 +119,3 @@ class SearchSettings:
     def looks(self) -> int:
         """Subnets that a method without walks or rounds may look at."""
         return self.episodes * self.steps
-
-
-@dataclass(frozen=True)
-class TruthSettings:
-    """What `truth` measures.
-
-    Attributes:
-        seeds: stand-alone trainings of each of the 48 subnets.
-        finetune_seeds: fine-tunings: the first of all 324, the others of the 48.
-        longer: how many times the steps of a stand-alone training the 48 are also trained, to see what is left.
-        longer_seeds: trainings of that length.
-        workers: processes, among which the threads are divided; changes no result but the last bits.
-    """
-
-    seeds: int = 2
-    finetune_seeds: int = 2
-    longer: int = 4
-    longer_seeds: int = 1
-    workers: int = 2
-
-    def __post_init__(self) -> None:
-        for name in ("seeds", "finetune_seeds", "longer", "longer_seeds", "workers"):
-            if getattr(self, name) < 1:
-                raise UserError(f"truth.{name}: must be at least 1, not {getattr(self, name)}")

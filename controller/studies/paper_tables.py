@@ -5,13 +5,13 @@ Source: section 4 of "Efficient Audio-Visual Speech Enhancement via Neural Archi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from itertools import zip_longest
 from typing import Any
 
 from controller.run.config import Settings
 from controller.run.run import SEARCH_AGAIN, Run
 from eval.costs import parameters
+from eval.report import markdown
 from supernet.errors import UserError
 from supernet.space import AXES, SearchSpace, Subnet
 
@@ -38,13 +38,13 @@ def tables(settings: Settings) -> None:
     run = Run(settings)
     document = run.searched(run.paths.search / "ppo.json")
     try:
-        print("\n".join([*progression(document), "", *comparison(run, document)]))
+        print(f"{progression(document)}\n\n{comparison(run, document)}")
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         damaged = f"{run.paths.search}: ppo.json or random.json is damaged"
         raise UserError(f"{damaged} ({error!r}); {SEARCH_AGAIN}") from error
 
 
-def progression(document: dict[str, Any]) -> list[str]:
+def progression(document: dict[str, Any]) -> str:
     """Table 2: each step of the search that found a better reward than all before it, the paper's steps beside."""
     best, before, ours = None, SearchSpace.largest, []
     base = document["trajectory"][0]
@@ -64,10 +64,11 @@ def progression(document: dict[str, Any]) -> list[str]:
         f"Table 2. Progression of the search ({found}); on the right the paper's, whose rewards its eq. 3 cannot give."
     )
     rows = zip_longest(ours, TABLE_2, fillvalue=("",) * len(names))
-    return [title, "", *_markdown([*names, *(f"paper: {name}" for name in names)], [[*a, *b] for a, b in rows])]
+    headers = [*names, *(f"paper: {name}" for name in names)]
+    return f"{title}\n\n{markdown.table(headers, [[*a, *b] for a, b in rows])}"
 
 
-def comparison(run: Run, document: dict[str, Any]) -> list[str]:
+def comparison(run: Run, document: dict[str, Any]) -> str:
     """Table 3's search rows, at every fidelity that the run knows."""
     try:
         random = run.searched(run.paths.search / "random.json")
@@ -100,13 +101,14 @@ def comparison(run: Run, document: dict[str, Any]) -> list[str]:
                 *TABLE_3[name],
             ]
         )
-    ours = ["model", "subnet", "params (M)", "SI-SNRi fine-tuned", "extrapolated", "retrained", "RTF (this CPU)"]
+    headers = ["model", "subnet", "params (M)", "SI-SNRi fine-tuned", "extrapolated", "retrained", "RTF (this CPU)"]
+    headers += ["paper: params (M)", "paper: SI-SNRi", "paper: RTF"]
     looks = {"controller": document, "random": random}
     counts = ", ".join(f"{name} {d['distinct_evaluations']}" for name, d in looks.items() if d)
     title = (
         f"Table 3. Search rows (validation list, dB; distinct evaluations: {counts}); the paper's are of CEC2's test."
     )
-    return [title, "", *_markdown([*ours, "paper: params (M)", "paper: SI-SNRi", "paper: RTF"], rows)]
+    return f"{title}\n\n{markdown.table(headers, rows)}"
 
 
 def _changes(before: Subnet, after: Subnet) -> list[str]:
@@ -128,7 +130,3 @@ def _number(value: float | None) -> str:
 
 def _millions(count: int) -> str:
     return f"{count / 1e6:.3f}"
-
-
-def _markdown(names: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (names, ["---"] * len(names), *rows)]

@@ -27,6 +27,7 @@ from eval.peers.ablations import ConcatenatedFusion, LinearDilation
 from eval.ranking.bands import equal_macs
 from eval.ranking.study import LONGER, STANDALONE
 from eval.ranking.tau import tau, tau_in_bands
+from eval.report import markdown
 from eval.table.fill import shared_table
 from eval.table.quality_table import QualityTable
 from eval.table.shipped import Tables, of_seeds
@@ -174,20 +175,21 @@ def comparison(settings: Settings, names: list[str], truth: QualityTable | None)
     """The table: SI-SNRi of corners and mean, rank correlation with stand-alone training, cost."""
     alone = {row.subnet: row.si_snri for row in truth.rows} if truth else {}
     space = SearchSpace(settings.network.width)
-    lines = ["| recipe | smallest | winner | largest | mean of 324 | tau | tau in bands | steps | seconds |"]
-    lines.append("|---|---|---|---|---|---|---|---|---|")
+    headers = "recipe", "smallest", "winner", "largest", "mean of 324", "tau", "tau in bands", "steps", "seconds"
+    rows = []
     for name in names:
         folder = settings.folder / FOLDER / name
-        table = QualityTable.load(folder / SCORES)
-        score = {row.subnet: row.si_snri for row in table.rows}
+        scores = QualityTable.load(folder / SCORES)
+        score = {row.subnet: row.si_snri for row in scores.rows}
         values = [score[s] for s in (space.smallest, PAPER_WINNER, space.largest)] + [sum(score.values()) / len(score)]
         taus = ["-", "-"]
         if alone:
             bands = equal_macs(alone, space.width)
             taus = [f"{tau(score, alone, list(alone)):.3f}", f"{tau_in_bands(score, alone, bands):.3f}"]
-        cells = [f"{value:.2f}" for value in values] + taus + [str(table.header.training["steps"]), _seconds(folder)]
-        lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    lines.append(f"SI-SNRi in dB on {table.header.clips} clips; '-': not known, or the training was interrupted.")
+        figures = [*(f"{value:.2f}" for value in values), *taus, scores.header.training["steps"], _seconds(folder)]
+        rows.append([name, *figures])
+    lines = [markdown.table(headers, rows)]
+    lines.append(f"SI-SNRi in dB on {scores.header.clips} clips; '-': not known, or the training was interrupted.")
     if truth:
         steps = truth.header.training.get("steps", "?")
         lines.append(f"tau with {len(truth)} subnets, each trained alone for {steps} steps.")

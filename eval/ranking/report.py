@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from eval.ranking.effects import (
     main_effects,
 )
 from eval.ranking.study import FINETUNED, LONGER, MACS, NAMES, SHARED, Study
-from eval.ranking.tau import CONFIDENCE, DRAWS, LEAST, Interval, Values, receptive_field, tau_of_the_expected
+from eval.ranking.tau import CONFIDENCE, DRAWS, LEAST, Values, receptive_field, tau_of_the_expected
+from eval.report import markdown
 from eval.table.query import COSTS
 from eval.table.shipped import MAKE
 from supernet.space import AXES, SearchSpace, Subnet, channels
@@ -51,7 +52,7 @@ def _rests_on(study: Study) -> list[str]:
         rows.append([name, head.fidelity, head.list, head.clips, head.training.get("steps", "-"), head.seed, subnets])
     blocks = [
         f"## Tables, width {study.width:g}",
-        _table(["table", "fidelity", "list", "clips", "steps", "seed", "subnets"], rows),
+        markdown.table(["table", "fidelity", "list", "clips", "steps", "seed", "subnets"], rows),
     ]
     if len(study.seeds) > 1:
         blocks.append(f"The truth is the mean of {len(study.seeds)} stand-alone trainings of each subnet.")
@@ -83,8 +84,8 @@ def _ranking(study: Study) -> list[str]:
     bands = [len(band) for band in study.bands() if len(band) >= LEAST]
     blocks = [
         title,
-        _table(["score", "subnets", "overall", "inside bands"], taus),
-        _table(
+        markdown.table(["score", "subnets", "overall", "inside bands"], taus),
+        markdown.table(
             ["score", "of the ceiling", "of the ceiling, one seed", "minus MACs, overall", "minus MACs, inside bands"],
             against,
         ),
@@ -123,7 +124,7 @@ def _regret(study: Study) -> list[str]:
     choosers = list(study.choosers)
     blocks = [
         title,
-        _table(["parameters", "subnets", "best", *choosers], rows),
+        markdown.table(["parameters", "subnets", "best", *choosers], rows),
         "dB of stand-alone training between the truly best and the chosen subnet within the budget; the standard "
         f"error of such a difference by seed noise is {_db(study.difference_error())} (0 where both are one subnet). "
         f"'{MACS}' takes the most MACs that fit. The best is the best of a noisy truth, so regret is rather too high.",
@@ -142,7 +143,7 @@ def _extrapolations(study: Study) -> list[str]:
     rows = [[way, e.subnets, e.overall, e.in_bands, f"{e.error:.2f}"] for way, e in ways.items()]
     return [
         title,
-        _table(["curve read as", "subnets", "overall", "inside bands", "mean error (dB)"], rows),
+        markdown.table(["curve read as", "subnets", "overall", "inside bands", "mean error (dB)"], rows),
         f"Anchors, left out of the figures: {', '.join(map(str, anchors))}. Curves are on the list that ranks, the "
         "truth is on its own, so the first two errors hold the difference of the lists.",
     ]
@@ -158,7 +159,11 @@ def _inherited(study: Study) -> list[str]:
         + [f"{values[subnet]:.2f}" if subnet in values else "-" for values in ways.values()]
         for subnet in study.looked_at()
     ]
-    blocks = [title, _table(["subnet", "parameters", *ways], rows), "SI-SNRi in dB, all on the list of the truth."]
+    blocks = [
+        title,
+        markdown.table(["subnet", "parameters", *ways], rows),
+        "SI-SNRi in dB, all on the list of the truth.",
+    ]
     for way, values in ways.items():
         if values != study.truth and (difference := study.against_truth(values)):
             blocks.append(
@@ -186,7 +191,7 @@ def _effects(study: Study) -> list[str]:
     stand_alone = [f"stand-alone, {len(study.truth)}"] if fitted else []
     if columns or fitted:
         blocks += [
-            _table(["step", *columns, *stand_alone], rows),
+            markdown.table(["step", *columns, *stand_alone], rows),
             "dB. Scores: mean over all pairs that differ in this step alone (its standard deviation over the pairs). "
             "Stand-alone: least squares, axes taken as additive, +- standard error.",
         ]
@@ -220,7 +225,7 @@ def _claims(study: Study) -> list[str]:
     blocks += [
         "Shallow and wide is better. Mean tau inside bands of equal MACs, below 0 where less of it is better (all "
         f"{len(SearchSpace())} are the whole space: there the interval only says how evenly it holds):",
-        _table(["shape", *headers], [[name, *(of[name] for of in taus)] for name in SHAPES]),
+        markdown.table(["shape", *headers], [[name, *(of[name] for of in taus)] for name in SHAPES]),
         "An expansion ratio of 1.5 to 2 is best. Distance from the mean of the band, dB, +- standard error (subnets):",
     ]
     means = [at_equal_macs(values, equal_macs(values, study.width), "expansion") for values in columns.values()]
@@ -228,7 +233,7 @@ def _claims(study: Study) -> list[str]:
         [f"{option:g}", *(f"{_mean(of[option])} ({of[option].subnets})" if option in of else "-" for of in means)]
         for option in AXES["expansion"]
     ]
-    return [*blocks, _table(["ratio", *headers], rows)]
+    return [*blocks, markdown.table(["ratio", *headers], rows)]
 
 
 def _cost_of_lips(name: str, values: Values) -> str:
@@ -261,13 +266,3 @@ def _tau(value: float) -> str:
 
 def _mean(mean: Mean) -> str:
     return f"{mean.value:+.3f} +- {mean.standard_error:.3f}"
-
-
-def _table(headers: Sequence[str], rows: Sequence[Sequence[str | int | Interval]]) -> str:
-    """A Markdown table with its columns aligned."""
-    cells = [list(headers), *([str(cell) for cell in row] for row in rows)]
-    widths = [max(len(row[column]) for row in cells) for column in range(len(headers))]
-    lines = [
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells
-    ]
-    return "\n".join([lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]])

@@ -12,6 +12,7 @@ import matplotlib
 import numpy as np
 
 from controller.studies.methods.runs import CLOSE, EXACT, Run
+from eval.report import markdown
 from eval.table.quality_table import QualityTable
 from supernet.files import write_atomically
 from supernet.space import Subnet
@@ -57,7 +58,7 @@ def table(runs: Sequence[Run]) -> str:
         *((f"regret after {count}", lambda run, count=count: regret_after(run, count), np.mean) for count in AFTER),
     ]
     names = ["search", "seeds", *(name for name, _, _ in columns), "optimum found", "seconds"]
-    lines = ["| " + " | ".join(names) + " |", "|---" * len(names) + "|"]
+    rows = []
     for search, group in grouped(runs).items():
         cells = [search, str(len(group))]
         for _, value, statistic in columns:
@@ -65,8 +66,8 @@ def table(runs: Sequence[Run]) -> str:
             cells.append(_cell(values, statistic))
         found = sum(evaluations_to(run, EXACT) < np.inf for run in group) / len(group)
         cells += [f"{found:.0%}", f"{np.mean([run.seconds for run in group]):.2f}"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        rows.append(cells)
+    return markdown.table(names, rows)
 
 
 def _cell(values: np.ndarray, statistic: Statistic) -> str:
@@ -94,13 +95,13 @@ def grouped(runs: Sequence[Run]) -> dict[str, list[Run]]:
 def choices(runs: Sequence[Run], standalone: QualityTable) -> str:
     """Markdown: what each search had chosen after 35 evaluations, and what that is worth when trained alone."""
     alone = {row.subnet: row.si_snri for row in standalone.rows}
-    lines = ["| search | most frequent choice | of its seeds | trained alone, dB |", "|---|---|---|---|"]
+    rows = []
     for search, group in grouped(runs).items():
         ((choice, count),) = Counter(run.choice for run in group).most_common(1)
         quality = alone.get(Subnet.parse(choice))
         worth = f"not among the {len(alone)}" if quality is None else f"{quality:.2f}"
-        lines.append(f"| {search} | {choice} | {count / len(group):.0%} | {worth} |")
-    return "\n".join(lines)
+        rows.append([search, choice, f"{count / len(group):.0%}", worth])
+    return markdown.table(["search", "most frequent choice", "of its seeds", "trained alone, dB"], rows)
 
 
 def plot(runs: Sequence[Run], path: Path) -> None:

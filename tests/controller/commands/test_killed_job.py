@@ -62,7 +62,7 @@ def outcome(run: Path) -> dict[str, str]:
     ]
     search = json.loads((run / "search" / "search.json").read_text())
     search["winner"].pop("seconds")
-    files = {path.name: path for path in sorted(run.glob("retrained/*/evaluation_*.json"))}
+    files = {path.name: path for path in sorted(run.glob("evaluation_*.json"))}
     weights = {"supernet": run / "supernet" / "weights.safetensors", "winner": run / "winner.safetensors"}
     assert files
     return {

@@ -6,9 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from controller.run.config import NetworkSettings, Settings
+from controller.run.config import NetworkSettings, Settings, TruthSettings
 from controller.run.run import Run
-from controller.search.settings import TruthSettings
 from controller.studies import truth
 from eval.table.quality_table import QualityHeader, QualityTable
 from eval.table.shipped import SUPERNET

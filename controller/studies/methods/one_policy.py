@@ -1,6 +1,6 @@
 """One policy for any budget: PPO trained under random budgets, then held to budgets that it never saw.
 
-    .venv/bin/python -m controller.studies.one_policy --seeds 3
+    .venv/bin/python -m controller.studies.methods.one_policy --seeds 3
 
 The policy walks over the bundled table of all 324 fine-tuned subnets. Every episode of its training has a goal of its
 own: a limit on parameters, MACs or latency anywhere between the smallest subnet's and the largest's, which it sees in
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
+from itertools import product
 
 import gymnasium
 import numpy as np
@@ -22,6 +23,7 @@ import torch
 from controller.search.mdp import COSTS, ArchitectureEnv
 from controller.search.ppo import PPOSettings, agent, roll_out, update
 from controller.search.reward import RewardSettings, reward_of
+from eval.report import markdown
 from eval.table.quality_table import QualityTable
 from supernet.space import SearchSpace
 
@@ -96,16 +98,15 @@ def main() -> None:
         environments = [Blind(environment()) if blind else environment() for _ in range(EPISODES)]
         for seed in range(options.seeds):
             policy = trained(environments, options.updates, seed)
-            for cost in COSTS:
-                for share in SHARES:
-                    goal = limit(environments[0].unwrapped, cost, share)
-                    results[blind, cost, share, seed] = held_to(policy, environments, goal, seed)
-    print("| limit on | at | ends at | reward missed | ends at, goal hidden | reward missed |\n" + 6 * "|---" + "|")
-    for cost in COSTS:
-        for share in SHARES:
-            cells = [np.mean([results[blind, cost, share, s] for s in range(options.seeds)], 0) for blind in (0, 1)]
-            numbers = " | ".join(f"{reached:.2f} | {missed:.3f}" for reached, missed in cells)
-            print(f"| {cost} | {share:.1f} | {numbers} |")
+            for cost, share in product(COSTS, SHARES):
+                goal = limit(environments[0].unwrapped, cost, share)
+                results[blind, cost, share, seed] = held_to(policy, environments, goal, seed)
+    rows = []
+    for cost, share in product(COSTS, SHARES):
+        means = [np.mean([results[blind, cost, share, s] for s in range(options.seeds)], 0) for blind in (0, 1)]
+        rows.append([cost, share, *(text for each in means for text in (f"{each[0]:.2f}", f"{each[1]:.3f}"))])
+    headers = ["limit on", "at", "ends at", "reward missed", "ends at, goal hidden", "reward missed"]
+    print(markdown.table(headers, rows))
     for blind in (False, True):
         missed = np.mean([value[1] for key, value in results.items() if key[0] == blind])
         print(f"reward missed, mean over all limits{', goal hidden' if blind else ''}: {missed:.3f}")

@@ -3,7 +3,7 @@
 sb3-contrib is no dependency of this project; it goes into a folder of its own:
 
     .venv/bin/python -m pip install --no-deps --target /tmp/sb3 sb3-contrib stable-baselines3 cloudpickle pandas
-    PYTHONPATH=/tmp/sb3 nice -n 19 .venv/bin/python -m controller.studies.ppo_oracle --seeds 10
+    PYTHONPATH=/tmp/sb3 nice -n 19 .venv/bin/python -m controller.studies.methods.ppo_oracle --seeds 10
 
 Two comparisons, both with the settings of the controller's mode `surrogate`:
 
@@ -36,6 +36,8 @@ from controller.search.mdp import ArchitectureEnv
 from controller.search.ppo import PPOSettings, Rollout, agent, optimiser_for, roll_out, update
 from controller.studies.methods.ablations import AblatedSearch, MLPPolicy
 from controller.studies.methods.landscapes import SYNTHETIC, Landscape, synthetic
+from controller.studies.methods.summary import interval
+from eval.report import markdown
 
 VIRTUAL = AblatedSearch().surrogate
 MLP = replace(VIRTUAL.ppo, network="mlp", epsilon=0.0)  # what MaskablePPO can also be
@@ -177,11 +179,10 @@ def learn_ours(landscape: Landscape, settings: PPOSettings, updates: int, seed: 
     return rewards
 
 
-def interval(values: np.ndarray) -> str:
-    """Mean [95 % bootstrap interval] over seeds."""
-    drawn = np.random.default_rng(0).choice(values, (10_000, len(values))).mean(1)
-    low, high = np.quantile(drawn, [0.025, 0.975])
-    return f"{values.mean():6.3f} [{low:6.3f}, {high:6.3f}]"
+def mean(values: np.ndarray) -> str:
+    """Over seeds, with its interval."""
+    low, high = interval(values, np.mean)
+    return f"{values.mean():.3f} [{low:.3f}, {high:.3f}]"
 
 
 def main() -> int:
@@ -218,14 +219,16 @@ def main() -> int:
             missed[name] = np.array(rows)
         for updates in options.updates:
             steps = updates * VIRTUAL.steps * VIRTUAL.episodes
-            print(f"\n{table}: {steps} steps ({updates} updates of {VIRTUAL.episodes} x {VIRTUAL.steps})")
-            print(f"{'':24}{'best missed, dB':28}{'beside oracle':28}{'last tenth, dB a step':28}{'beside oracle'}")
+            print(f"\n{table}: {steps} steps ({updates} updates of {VIRTUAL.episodes} x {VIRTUAL.steps})\n")
+            rows = []
             for name, values in missed.items():
                 best = values[:, :steps].min(1).clip(0)
                 last = values[:, steps - steps // 10 : steps].mean(1)
                 theirs = missed[ORACLE][:, :steps]
                 columns = [best, best - theirs.min(1).clip(0), last, last - theirs[:, steps - steps // 10 :].mean(1)]
-                print(f"{name:24}" + "".join(f"{interval(column):28}" for column in columns).rstrip())
+                rows.append([name, *(mean(column) for column in columns)])
+            headers = ["agent", "best missed, dB", "beside oracle", "last tenth, dB a step", "beside oracle"]
+            print(markdown.table(headers, rows))
         print("\nCPU seconds a run: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
     return int(apart > AGREE)
 
