@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,7 +19,7 @@ from supernet.data.mixing.batches import Batch
 from supernet.elastic import parameter_axes
 from supernet.losses import agreement, level_error, si_snr
 from supernet.model import AVConvTasNet
-from supernet.settings import SupernetSettings
+from supernet.settings import DELETED, SupernetSettings
 from supernet.space import AXES, SearchSpace, Subnet
 from supernet.training import Objective
 
@@ -153,6 +153,11 @@ class NetworkObjective(Objective):
         loss.backward()
         return {"loss": loss.detach(), "si_snr": quality.detach()}
 
+    def formerly(self, network: nn.Module, settings: dict[str, Any]) -> dict[str, Any] | None:
+        if type(network) is not AVConvTasNet:
+            return None
+        return _formerly(network, settings, f"Single(subnet={network.subnet!r})")
+
 
 @dataclass(frozen=True)
 class SupernetObjective(Objective):
@@ -202,6 +207,16 @@ class SupernetObjective(Objective):
             qualities.append(quality.detach())
         trunk.backward(features.grad)
         return {"loss": torch.stack(losses).mean(), "si_snr": qualities[0]}
+
+    def formerly(self, network: AVConvTasNet, settings: dict[str, Any]) -> dict[str, Any] | None:
+        return _formerly(network, settings | DELETED, repr(self.sampler)) if type(network) is AVConvTasNet else None
+
+
+def _formerly(network: AVConvTasNet, settings: dict[str, Any], sampler: str) -> dict[str, Any]:
+    """As commit ee8efb0 had it."""
+    variant = {"fusion": "add", "dilation": "exponential", "mask_heads": "one"}
+    shape = [str(network.subnet), network.width, network.causal, network.norm, variant]
+    return {"settings": settings, "sampler": sampler, "network": shape}
 
 
 def _loss(

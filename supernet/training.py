@@ -69,6 +69,11 @@ class Objective:
         scalars, detached and on the device of the network."""
         raise NotImplementedError
 
+    def formerly(self, network: nn.Module, settings: dict[str, Any]) -> dict[str, Any] | None:
+        """What runs of former versions, which are gone on with, have as their identity in place of the objective, the
+        network and the `settings`; None where they had no such objective."""
+        return None
+
 
 def train(
     network: nn.Module,
@@ -88,15 +93,10 @@ def train(
     holds a run of other settings or data. Of several processes, each trains its own copy to the same weights, and rank
     0 alone writes, tracks and calls `after_epoch`.
     """
-    identity = identity_hash(
-        {
-            "settings": asdict(settings),
-            "mixtures": mixtures.identity,
-            "objective": repr(objective),
-            "network": architecture(network),
-            "initial": weights_hash(network),
-        }
-    )
+    given = {"settings": asdict(settings), "mixtures": mixtures.identity, "initial": weights_hash(network)}
+    identity = identity_hash(given | {"objective": repr(objective), "network": architecture(network)})
+    former = objective.formerly(network, given["settings"])
+    known = [identity, *([identity_hash(given | former)] if former else [])]
     fabric = connect(chosen_precision(settings.precision, torch.cuda.is_available()))
     first = fabric.is_global_zero
     tracker = tracker if tracker and first else Silent()
@@ -104,12 +104,12 @@ def train(
         mixtures = mixtures.share(fabric.global_rank, fabric.world_size)
     agree(fabric, "settings, data and initial weights", identity)
     network.to(fabric.device)
-    if folder and _finished(folder, identity):
+    if folder and _finished(folder, known):
         network.load_state_dict(read_tensors(folder / WEIGHTS, "network")[0])
         network.eval()
         return
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)
-    start = _resume(folder, network, optimizer, identity) if folder else 0
+    start = _resume(folder, network, optimizer, known) if folder else 0
     agree(fabric, "checkpoint", start)
     network.train()
     progress = tqdm(
@@ -239,8 +239,8 @@ def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device) -> 
         yield batch.to(device)
 
 
-def _finished(folder: Path, identity: str) -> bool:
-    return (folder / WEIGHTS).is_file() and read_notes(folder / WEIGHTS).get("run") == identity
+def _finished(folder: Path, known: list[str]) -> bool:
+    return (folder / WEIGHTS).is_file() and read_notes(folder / WEIGHTS).get("run") in known
 
 
 def device() -> torch.device:
@@ -256,7 +256,7 @@ def _checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Optimiz
     write_tensors(folder / CHECKPOINT, tensors, {"kind": "checkpoint", "step": step, "run": identity})
 
 
-def _resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, identity: str) -> int:
+def _resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, known: list[str]) -> int:
     """Load the checkpoint of `folder`, if it has one, and return the step at which to go on.
 
     Raises UserError when it belongs to another run, or is damaged.
@@ -265,7 +265,7 @@ def _resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, 
     if not path.is_file():
         return 0
     tensors, header = read_tensors(path, "checkpoint")
-    if header.get("run") != identity:
+    if header.get("run") not in known:
         raise UserError(
             f"{path}: belongs to a run with other settings, data or initial weights; "
             f"choose another run folder, or delete {path.parent} to start over"

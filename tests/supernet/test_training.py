@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from supernet import AVConvTasNet, SearchSpace, load, recipe, training
-from supernet.checkpoint import read_tensors
+from supernet.checkpoint import identity_hash, read_tensors, weights_hash, write_tensors
 from supernet.data.mixing.batches import Batch
 from supernet.errors import UserError
 from supernet.recipe import NetworkObjective, Sandwich, SupernetObjective
@@ -87,6 +87,51 @@ def test_a_folder_of_another_run_is_refused(tmp_path, changed):
     train(fresh(), **arguments)
     with pytest.raises(UserError, match=CHECKPOINT):
         train(fresh(), **(arguments | changed))
+
+
+FORMERLY = {  # the sampler of commit ee8efb0, and the fields of its settings that have left
+    "supernet": (
+        "Sandwich(space=SearchSpace(width=0.03125), warmup=2, random=1, exits=True, seed=0)",
+        {"zero_init": False, "distillation_of": "waveform"},
+    ),
+    "network": (
+        "Single(subnet=Subnet(encoder=256, bottleneck=256, blocks=8, repeats=4, expansion=2.5, visual=256))",
+        {},
+    ),
+}
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=FORMERLY)
+@pytest.mark.parametrize("killed_at", [3, None], ids=["killed", "finished"])
+def test_a_run_of_a_former_version_is_gone_on_with(tmp_path, objective, killed_at):
+    undisturbed, resumed = fresh(), fresh()
+    sampler, left = FORMERLY["supernet" if isinstance(objective, SupernetObjective) else "network"]
+    identity = {
+        "settings": asdict(SETTINGS) | left,
+        "mixtures": Noise().identity,
+        "sampler": sampler,
+        "network": [
+            "E256-B256-X8-R4-H2.5-V256",
+            WIDTH,
+            False,
+            "global",
+            {"fusion": "add", "dilation": "exponential", "mask_heads": "one"},
+        ],
+        "initial": weights_hash(fresh()),
+    }
+    train(undisturbed, Noise(), objective, SETTINGS)
+    try:
+        train(fresh(), Noise(stop_at=killed_at), objective, SETTINGS, tmp_path)
+    except KeyboardInterrupt:
+        pass
+    for path in tmp_path.glob("*.safetensors"):
+        tensors, header = read_tensors(path, "checkpoint" if path.name == CHECKPOINT else "network")
+        (header if path.name == CHECKPOINT else header["notes"])["run"] = identity_hash(identity)
+        write_tensors(path, tensors, header)
+    train(resumed, Noise(stop_at=0), objective, SETTINGS, tmp_path)  # begins behind its first step, or not at all
+    assert same(resumed, undisturbed)
+    with pytest.raises(UserError, match=CHECKPOINT):
+        train(fresh(), Noise(), objective, replace(SETTINGS, seed=1), tmp_path)
 
 
 def test_training_lowers_the_loss():
@@ -226,7 +271,7 @@ def test_a_resumed_optimiser_is_where_its_network_is(tmp_path):
     network = fresh().to("meta")
     optimizer = torch.optim.AdamW(network.parameters())
     identity = read_tensors(tmp_path / CHECKPOINT, "checkpoint")[1]["run"]
-    assert training._resume(tmp_path, network, optimizer, identity) == 2
+    assert training._resume(tmp_path, network, optimizer, [identity]) == 2
     states = list(optimizer.state.values())
     assert {state[key].device.type for state in states for key in ("exp_avg", "exp_avg_sq")} == {"meta"}
     assert {state["step"].device.type for state in states} == {"cpu"}
