@@ -38,7 +38,7 @@ from eval.ranking.bands import truth_bands
 from eval.table.fill import shared_table
 from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from eval.table.scoring import Prepared
-from eval.table.shipped import SUPERNET, TABLES
+from eval.table.shipped import SUPERNET, TABLES, Tables
 from supernet.checkpoint import load, read_notes
 from supernet.data.build import TRAINING_ONLY
 from supernet.data.mixing.batches import FixedMixtures
@@ -196,10 +196,9 @@ def _evaluate(
 
 def _shipped(name: str, header: QualityHeader) -> Sequence[QualityRow]:
     """Rows of the shipped table, when it was made in the same way, by whatever versions."""
-    try:
-        table = QualityTable.bundled(name)
-    except UserError:
+    if name not in Tables.shipped().files:
         return ()
+    table = QualityTable.bundled(name)
     return table.rows if replace(table.header, versions="") == replace(header, versions="") else ()
 
 

@@ -6,11 +6,16 @@ from types import SimpleNamespace
 
 import pytest
 
+from controller.cli import main
+from controller.ladder.ledger import Ledger
+from controller.run import run as runs
 from controller.run.config import NetworkSettings, Settings, TruthSettings
 from controller.run.run import Run
+from controller.search.loop import LEDGER
 from controller.studies import truth
+from eval.table import shipped
 from eval.table.quality_table import QualityHeader, QualityTable
-from eval.table.shipped import SUPERNET
+from eval.table.shipped import SUPERNET, Tables
 from supernet.checkpoint import weights_hash
 from supernet.data.mixing.batches import FixedMixtures
 from supernet.data.settings import DataSettings
@@ -118,6 +123,64 @@ def test_shipped_rows_of_the_same_making_are_taken_over(settings, monkeypatch):
     degraded = replace(settings.data, folder=f"{settings.run}/elsewhere/corpus", lip_degradation=0.5)
     truth.truth(replace(settings, run=f"{settings.run}/degraded", data=degraded), "standalone")
     assert trained == SUBNETS * 2  # on other mixtures of the same corpus and lists
+
+
+class ShippedList:
+    """Stands in for a list of the corpus that the shipped tables were made on, which takes minutes to make."""
+
+    corpus, hash, lip_region = SimpleNamespace(hash="shipped"), "shipped", "detect"
+
+    def __init__(self, corpus: object, name: str) -> None:
+        header = QualityTable.bundled(f"shared_{name}").header
+        self.name, self.data_hash, self.clips = name, header.data_hash, header.clips
+
+    def __len__(self) -> int:
+        return self.clips
+
+
+@pytest.fixture
+def shipped_corpus(monkeypatch):
+    """The shipped corpus as it looks from outside, and no way to train or score."""
+    for module in (truth, runs):
+        monkeypatch.setattr(module, "FixedMixtures", ShippedList)
+        monkeypatch.setattr(module, "Prepared", lambda fixed, device: SimpleNamespace(fixed=fixed))
+    monkeypatch.setattr(Run, "corpus", None)
+    monkeypatch.setattr(Run, "mixtures", lambda *_: SimpleNamespace(identity={}))
+    for module in ("controller.run.run", "controller.ladder.finetuning", "controller.ladder.standalone"):
+        monkeypatch.setattr(f"{module}.train", lambda *_, **__: pytest.fail("trained"))
+
+
+@pytest.mark.parametrize("part", ["standalone", "finetuned", "longer"])
+def test_with_what_ships_nothing_is_left_to_train(part, shipped_corpus, tmp_path):
+    assert main(["truth", "--config", "truth", "--only", part, "--run", str(tmp_path)]) == 0
+    tables = {path.stem: path for path in (tmp_path / "truth").glob("*.csv")}
+    assert len(tables) == 2 and set(tables) <= set(Tables.shipped().files)
+    for name, path in tables.items():
+        assert sorted(map(str, QualityTable.load(path).rows)) == sorted(map(str, QualityTable.bundled(name).rows))
+    with Ledger(tmp_path / "truth" / LEDGER) as ledger:
+        assert not list(ledger.rows())
+
+
+def test_a_table_of_another_seed_that_a_former_version_wrote_is_taken_over(shipped_corpus, tmp_path, monkeypatch):
+    monkeypatch.setattr(shipped, "TABLES", tmp_path / "shipped")
+    shutil.copytree(truth.TABLES, shipped.TABLES)
+    written = (shipped.TABLES / "standalone_longer_seed0.csv").read_text()
+    written = written.replace("# seed: 0", "# seed: 1").replace('"seed": 0', '"seed": 1')
+    (shipped.TABLES / "standalone_longer_seed1.csv").write_text(written)
+    command = ["truth", "--config", "truth", "--truth.longer_seeds", "2", "--only", "longer", "--run", str(tmp_path)]
+    assert main(command) == 0
+    taken = QualityTable.load(tmp_path / "truth" / "standalone_longer_seed1.csv")
+    assert len(taken) == 48 and taken.header.seed == 1
+
+
+def test_a_damaged_shipped_table_is_refused_in_one_line(shipped_corpus, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(shipped, "TABLES", tmp_path / "shipped")
+    shutil.copytree(truth.TABLES, shipped.TABLES)
+    damaged = shipped.TABLES / "standalone_longer_seed0.csv"
+    damaged.write_text(damaged.read_text()[:-30])
+    assert main(["truth", "--config", "truth", "--only", "longer", "--run", str(tmp_path)]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ofa-avse:")]
+    assert str(damaged) in line
 
 
 def test_the_shipped_supernet_is_taken_only_where_it_is_of_the_same_training(settings, monkeypatch):
