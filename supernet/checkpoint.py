@@ -40,9 +40,9 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
             header = json.loads((file.metadata() or {}).get("header", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}
     except (SafetensorError, OSError, ValueError) as error:
-        raise UserError(f"{path}: not a readable safetensors file ({error}); make it again") from error
+        raise UserError(f"{path}: not a readable safetensors file ({error}); delete it and make it again") from error
     if not isinstance(header, dict):
-        raise UserError(f"{path}: its header is damaged; make it again")
+        raise UserError(f"{path}: its header is damaged; delete it and make it again")
     if header.get("kind") != kind:
         raise UserError(f"{path}: holds no {kind} of this program (kind: {header.get('kind')})")
     return tensors, header
@@ -50,7 +50,8 @@ def read_tensors(path: Path, kind: str) -> tuple[dict[str, Tensor], dict[str, An
 
 def architecture(network: nn.Module) -> dict[str, Any]:
     """How a network is built, as JSON values: what it says of itself, or at least its class."""
-    return getattr(network, "architecture", {"class": type(network).__name__})
+    said = getattr(network, "architecture", None)
+    return said if isinstance(said, dict) else {"class": type(network).__name__}
 
 
 def save(network: nn.Module, path: str | Path, dtype: torch.dtype = torch.float32, **notes: Any) -> None:
@@ -78,10 +79,10 @@ def load(path: str | Path) -> AVConvTasNet:
         network = AVConvTasNet(Subnet.parse(header["subnet"]), header["width"], header["causal"], header["norm"])
         network.load_state_dict(tensors)
     except (KeyError, TypeError, AttributeError, ValueError, RuntimeError, UserError) as error:
-        reason = " ".join(str(error).split())[:200]
-        raise UserError(f"{path}: its header or its weights are damaged ({reason}); make it again") from error
+        reason = f"its header or its weights are damaged ({' '.join(str(error).split())[:200]})"
+        raise UserError(f"{path}: {reason}; delete it and make it again") from error
     if not all(tensor.isfinite().all() for tensor in tensors.values()):
-        raise UserError(f"{path}: holds weights that are NaN or infinite; make it again")
+        raise UserError(f"{path}: holds weights that are NaN or infinite; delete it and make it again")
     return network.eval()
 
 

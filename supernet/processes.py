@@ -102,7 +102,11 @@ class WorkerPool:
 
     def _idle_or_new(self) -> _Worker:
         with suppress(IndexError):
-            return self._idle.pop()
+            while True:
+                worker = self._idle.pop()
+                if worker.process.is_alive():
+                    return worker
+                self._end(worker)
         worker = _Worker(self._threads, self._shared)
         with self._lock:
             self._living.add(worker)
@@ -153,8 +157,15 @@ def _answer(shared: tuple, task: bytes) -> bytes:
         function, arguments = pickle.loads(task)
         return pickle.dumps((function(*shared, *arguments), None))
     except Exception as error:
-        error.add_note(f"In a worker process:\n{format_exc()}")
-        return pickle.dumps((None, error))
+        trace = f"In a worker process:\n{format_exc()}"
+        error.add_note(trace)
+        try:
+            pickle.loads(answer := pickle.dumps((None, error)))
+        except Exception:  # whatever an exception's own way of being built raises
+            stands_in = RuntimeError(f"{type(error).__name__}: {error}")
+            stands_in.add_note(trace)
+            return pickle.dumps((None, stands_in))
+        return answer
 
 
 def _end_with_parent() -> None:

@@ -50,6 +50,8 @@ def start_tracking(settings: TrackingSettings, folder: Path, name: str, config: 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RUNS
     ids = read_json(path, "delete it") if path.is_file() else {}
+    if not isinstance(ids.get(name, ""), str):
+        raise UserError(f"{path}: damaged ({name}: {ids[name]!r}); delete it")
     try:
         run = wandb.init(
             project=settings.project,

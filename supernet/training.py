@@ -87,7 +87,8 @@ def train(
 ) -> None:
     """Train `network` in place.
 
-    With a `folder`, checkpoints go there, and a run that finds one goes on from it; finished weights are kept as
+    With a `folder`, checkpoints go there, and a run that finds one goes on from it if it began with the same initial
+    weights, so draw them from a seed; finished weights are kept as
     `weights.safetensors`, and a finished run returns at once. Without, nothing is written. `after_epoch(epoch)` is
     called with 1, 2, … after each epoch, and what it returns is shown and tracked. Raises UserError when the folder
     holds a run of other settings or data. Of several processes, each trains its own copy to the same weights, and rank
@@ -141,7 +142,7 @@ def train(
             progress.set_postfix_str(meter.text(step, looked), refresh=False)
         done = step + 1
         saves = folder is not None and (done % settings.checkpoint_every == 0 or done == settings.steps)
-        if saves or done % settings.batches_per_epoch == 0:
+        if saves or done % settings.batches_per_epoch == 0 or done == settings.steps:
             meter.check()
         if done % settings.batches_per_epoch == 0:
             shown = meter.read(step)
@@ -224,7 +225,7 @@ class _Batches(Dataset):
         return self.mixtures.batch(step)
 
 
-def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device) -> Iterator[Batch]:
+def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device | str) -> Iterator[Batch]:
     """Batches from `start` on, mixed ahead by as many processes as `mixtures.loaders` says, on the device."""
     loader = DataLoader(
         _Batches(mixtures),
@@ -233,7 +234,7 @@ def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device) -> 
         num_workers=mixtures.loaders,
         multiprocessing_context="spawn" if mixtures.loaders else None,
         prefetch_factor=4 if mixtures.loaders else None,
-        pin_memory=device.type == "cuda",  # from pinned memory alone is a copy to a GPU asynchronous
+        pin_memory=torch.device(device).type == "cuda",  # from pinned memory alone is a copy to a GPU asynchronous
     )
     for batch in loader:
         yield batch.to(device)

@@ -193,8 +193,9 @@ class Run:
         if not note.is_file():
             return None
         try:
-            return ValidationScore(**read_json(note, VALIDATE_AGAIN))
-        except TypeError as error:
+            score = ValidationScore(**read_json(note, VALIDATE_AGAIN))
+            return ValidationScore(float(score.si_snri), float(score.standard_error), int(score.clips))
+        except (TypeError, ValueError) as error:
             raise UserError(f"{note}: damaged ({error}); {VALIDATE_AGAIN}") from error
 
     @property

@@ -70,10 +70,8 @@ def progression(document: dict[str, Any]) -> str:
 
 def comparison(run: Run, document: dict[str, Any]) -> str:
     """Table 3's search rows, at every fidelity that the run knows."""
-    try:
-        random = run.searched(run.paths.search / "random.json")
-    except UserError:
-        random = None
+    path = run.paths.search / "random.json"
+    random = run.searched(path) if path.is_file() else None
     carried = run.extrapolated(document) | (run.extrapolated(random) if random else {})
     systems = {
         "AVSE baseline": (SearchSpace.largest, document["trajectory"][0]["si_snri"]),

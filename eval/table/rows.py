@@ -132,11 +132,11 @@ def _read_header(comments: list[str], path: Path) -> tuple[QualityHeader, int]:
         values = {key: json.loads(text) for key, text in (line[2:].split(": ", 1) for line in comments)}
         count = values.pop("rows")
         header = QualityHeader(**values)
-        header = replace(header, training=without_deleted(header.training))
         kinds = {field.name: field.type for field in fields(QualityHeader)} | {"rows": "int"}
         for name, value in (values | {"rows": count}).items():
             if not _is(kinds[name], value):
                 raise TypeError(f"{name} must be {_KINDS[kinds[name]]}, not {json.dumps(value)[:80]}")
+        header = replace(header, training=without_deleted(header.training))
     except (ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path}: damaged header ({error}); {AGAIN}") from None
     return header, count

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from threading import Lock
 
 import cv2
 import pytest
@@ -108,6 +109,43 @@ def test_a_worker_killed_idle_costs_nothing(pool):
     for pid in {pool.submit(whereabouts).result()[1] for _ in range(6)}:
         os.kill(pid, signal.SIGKILL)
     assert [pool.submit(whereabouts).result()[0] for _ in range(4)] == ["shared"] * 4
+
+
+def test_however_many_workers_were_killed_idle_a_task_is_done():
+    with WorkerPool(5, shared=("shared",)) as pool:
+        for future in [pool.submit(sleep, 0.5) for _ in range(5)]:
+            future.result()
+        workers = [worker.process for worker in pool._living]
+        assert len(workers) > 3
+        for process in workers:
+            process.kill()
+            process.join()
+        assert pool.submit(whereabouts).result()[1] not in {process.pid for process in workers}
+
+
+class Awkward(Exception):
+    """Cannot be built again from its message."""
+
+    def __init__(self, here: str, there: str) -> None:
+        super().__init__(f"{here} and {there}")
+
+
+def fail_awkwardly(shared):
+    raise Awkward("here", "there")
+
+
+def fail_with_a_lock(shared):
+    raise ValueError("held", Lock())
+
+
+@pytest.mark.parametrize(
+    ("fail", "says"), [(fail_awkwardly, "Awkward: here and there"), (fail_with_a_lock, "ValueError: .*held")]
+)
+def test_an_exception_that_cannot_travel_is_told(pool, fail, says):
+    with pytest.raises(RuntimeError, match=says) as raised:
+        pool.submit(fail).result()
+    assert "In a worker process" in raised.value.__notes__[0]
+    assert pool.submit(whereabouts).result()[0] == "shared"
 
 
 class Stillborn(processes._Worker):

@@ -1,6 +1,7 @@
 """Damaged files among good ones: every bad one is listed with its reason, every good one is used, nothing hangs.
 
-`OFA_AVSE_DAMAGED=7 pytest tests/supernet/data/test_damaged.py` makes seven of each kind, over 200 beside 200 good ones.
+`OFA_AVSE_DAMAGED=7 pytest tests/supernet/data/recordings/test_damaged.py` makes seven of each kind, over
+200 beside 200 good ones.
 """
 
 from __future__ import annotations

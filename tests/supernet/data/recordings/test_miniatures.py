@@ -31,7 +31,7 @@ TRAINING = TrainingSettings(steps=2, batch_size=2, clip_seconds=0.2, batches_per
 
 
 class Here:
-    """Stands for the pool of processes, whose start would take most of a test's time; test_corpora.py has the pool."""
+    """Stands for the pool of processes, whose start would take most of a test's time; test_indexing.py has the pool."""
 
     def __init__(self, workers):
         pass
