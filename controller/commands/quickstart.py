@@ -15,7 +15,7 @@ from controller.run.confirmation import confirm
 from controller.run.report import write_report
 from controller.run.run import Run
 from eval.evaluation_report import EvaluationReport
-from supernet.files import read_json, write_text
+from supernet.files import write_text
 from supernet.space import SearchSpace
 
 STAGES = ("corpus", "supernet", "scoring", "search", "retrain", "evaluation", "report")
@@ -70,7 +70,7 @@ class Clock:
 
     def __init__(self, run: Run) -> None:
         self.path, self.expected = run.paths.stage_seconds, run.settings.minutes
-        self.spent: dict[str, float] = read_json(self.path, "delete it") if self.path.is_file() else {}
+        self.spent = run.stage_seconds
         self.start = time.monotonic()
 
     @contextmanager

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from controller.ladder.evaluation import Evaluation
 from controller.run.config import Settings
 from controller.run.confirmation import candidates, found
-from controller.run.run import Run
+from controller.run.run import SEARCH_AGAIN, Run
 from eval.evaluation_report import EvaluationReport, Group, Mean
 from eval.metrics import si_snr
 from eval.report.content import (
@@ -27,7 +28,6 @@ from eval.report.front import write_front
 from eval.report.page import write_page
 from supernet.data.mixing.batches import FixedMixtures
 from supernet.errors import UserError
-from supernet.files import read_json
 from supernet.space import SearchSpace, Subnet
 from supernet.training import device
 
@@ -48,8 +48,7 @@ def write_report(run: Run) -> Path:
 
 
 def content(run: Run, winner: Subnet) -> ReportContent:
-    settings, table, outcome = run.settings, run.table, run.searched()
-    row, seconds = table[winner], run.paths.stage_seconds
+    settings, table, row = run.settings, run.table, run.table[winner]
     if run.winner.subnet != winner:
         held = f"{run.paths.winner}: holds {run.winner.subnet}"
         raise UserError(f"{held}, but the winner is {winner}; run `ofa-avse retrain`")
@@ -60,13 +59,10 @@ def content(run: Run, winner: Subnet) -> ReportContent:
         winner=Winner(str(winner), row.params, row.macs, row.rtf, score, "retrained from scratch"),
         corpus=f"{run.corpus.describe()}. {UNSEEN.get(settings.data.corpus, UNSEEN_ELSEWHERE)}",
         settings=_settings(settings),
-        stage_seconds=read_json(seconds, "delete it") if seconds.is_file() else {},
+        stage_seconds=run.stage_seconds,
         machine=table.header.machine,
         table=table,
-        search=[_search_row(step) for step in outcome["trajectory"]],
-        search_method=outcome["settings"]["method"],
-        search_fidelity=outcome["winner"]["fidelity"],
-        search_clips=outcome["winner"]["clips"],
+        **_search(run),
         fidelities=[_fidelities(run, role, tuned[subnet]) for role, subnet in roles.items()],
         evaluation=list(_evaluation(run, tested)),
         examples=list(_examples(run, "test")),
@@ -84,6 +80,19 @@ def _settings(settings: Settings) -> dict[str, str]:
         "fine-tuning steps": str(settings.finetune.steps),
         "retraining steps": str(settings.retrain.steps),
     }
+
+
+def _search(run: Run) -> dict[str, Any]:
+    outcome = run.searched()
+    try:
+        return {
+            "search": [_search_row(step) for step in outcome["trajectory"]],
+            "search_method": outcome["settings"]["method"],
+            "search_fidelity": outcome["winner"]["fidelity"],
+            "search_clips": outcome["winner"]["clips"],
+        }
+    except (KeyError, TypeError) as error:
+        raise UserError(f"{run.paths.outcome}: damaged ({error!r}); {SEARCH_AGAIN}") from error
 
 
 def _search_row(step: dict) -> SearchRow:

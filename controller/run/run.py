@@ -199,6 +199,15 @@ class Run:
             raise UserError(f"{note}: damaged ({error}); {VALIDATE_AGAIN}") from error
 
     @property
+    def stage_seconds(self) -> dict[str, float]:
+        """What the stages of quickstart have taken, in all."""
+        path = self.paths.stage_seconds
+        seconds = read_json(path, "delete it") if path.is_file() else {}
+        if not all(isinstance(value, (int, float)) for value in seconds.values()):
+            raise UserError(f"{path}: damaged (no seconds); delete it")
+        return seconds
+
+    @property
     def test_lists(self) -> list[str]:
         """Names of the corpus's test lists, the main one first."""
         return sorted(path.stem for path in (self.corpus.folder / LISTS).glob("test*.jsonl"))

@@ -1,5 +1,6 @@
 """What a run holds is opened once, what it lacks is named, and a command is a short way from its stage."""
 
+import json
 import shutil
 import sys
 from collections.abc import Callable
@@ -69,6 +70,42 @@ def test_a_report_opens_corpus_table_and_networks_once_and_mixes_the_validation_
 def test_a_whole_job_mixes_the_validation_list_once_and_opens_one_corpus(run, config, opened):
     assert main(["quickstart", "--config", str(config), "--run", str(run)]) == 0
     assert len(opened["corpus"]) == len(opened["mixed"]) == 1
+
+
+def scores_are_words(document):
+    document["si_snri"] = "high"
+
+
+def winner_lacks_its_fidelity(document):
+    del document["winner"]["fidelity"]
+
+
+def trajectory_is_a_number(document):
+    document["trajectory"] = 3
+
+
+def time_is_a_word(document):
+    document["search"] = "long"
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("retrained/*/validation.json", scores_are_words),
+        ("search/search.json", winner_lacks_its_fidelity),
+        ("search/search.json", trajectory_is_a_number),
+        ("stage_seconds.json", time_is_a_word),
+    ],
+)
+def test_a_file_whose_values_are_damaged_is_refused_in_one_line(file, damage, run, config, tmp_path, capsys):
+    shutil.copytree(run, tmp_path / "damaged")
+    path = min((tmp_path / "damaged").glob(file))
+    document = json.loads(path.read_text())
+    damage(document)
+    path.write_text(json.dumps(document))
+    assert main(["report", "--config", str(config), "--run", str(tmp_path / "damaged")]) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("ofa-avse:")]
+    assert str(path) in line
 
 
 LACKING = {
