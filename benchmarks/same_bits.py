@@ -133,7 +133,7 @@ def differences(here: Path, other: Path) -> tuple[list[str], int]:
     found = [f"  {name}: only {'here' if name in mine else 'in the other'}" for name in sorted(mine ^ theirs)]
     compared = 0
     for name in sorted(mine & theirs):
-        a, b = ({key: value for key, value in values(folder, name)} for folder in (here, other))
+        a, b = (dict(values(folder, name)) for folder in (here, other))
         compared += len(a)
         for key in [*a, *(key for key in b if key not in a)]:
             if a.get(key) != b.get(key):

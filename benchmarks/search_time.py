@@ -49,7 +49,7 @@ class Timed:
     def evaluate(self, subnet) -> Evaluation:
         began = clocks()
         evaluation = self.evaluator.evaluate(subnet)
-        self.spent = [spent + now - then for spent, now, then in zip(self.spent, clocks(), began)]
+        self.spent = [spent + now - then for spent, now, then in zip(self.spent, clocks(), began, strict=True)]
         return evaluation
 
 
@@ -81,7 +81,7 @@ def share(settings: Settings, evaluations: int) -> float:
         began = clocks()
         space = SearchSpace(settings.network.width)
         result = search(space, evaluator, told, Path(folder), run.costs, shared)
-        wall, cpu = (now - then for now, then in zip(clocks(), began))
+        wall, cpu = (now - then for now, then in zip(clocks(), began, strict=True))
     inside, inside_cpu = evaluator.spent
     print(
         f"search of {len(result.evaluations)} evaluations: {wall:.1f} s ({cpu:.1f} CPU), in evaluations {inside:.1f} s "
@@ -103,7 +103,7 @@ def one_round(settings: SearchSettings, rounds: int = 5) -> float:
         surrogate_search(oracle, replace(settings, mode="surrogate", episodes=rounds, workers=1))
     except BudgetSpent:  # the optimum of the table was found
         pass
-    wall, cpu = ((now - then) / oracle.rows[-1].move.episode for now, then in zip(clocks(), began))
+    wall, cpu = ((now - then) / oracle.rows[-1].move.episode for now, then in zip(clocks(), began, strict=True))
     print(f"one round of policy training and proposal on one thread: {wall:.2f} s ({cpu:.2f} CPU)")
     return cpu
 

@@ -204,7 +204,7 @@ def _table(groups: Sequence[Group]) -> str:
     lines = [header]
     for index, group in enumerate(groups):
         name = "" if index and groups[index - 1].name == group.name else group.name
-        figures = "".join(f"{str(group.means[m]):>16}" for m in metrics)
+        figures = "".join(f"{group.means[m]!s:>16}" for m in metrics)
         lines.append(f"{name:18}{_label(group.signal):14}{group.clips:>6}{group.failures:>8}{figures}")
     return "\n".join(lines)
 

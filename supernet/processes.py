@@ -81,7 +81,7 @@ class WorkerPool:
             answer = worker.connection.recv_bytes()
         except (EOFError, OSError):
             code = self._end(worker)
-            raise WorkerDied(f"exit code {code}")
+            raise WorkerDied(f"exit code {code}") from None
         self._idle.append(worker)
         value, error = pickle.loads(answer)
         if error is not None:

@@ -20,7 +20,7 @@ def chosen_precision(precision: Precision, on_gpu: bool) -> str:
     return "bf16-mixed" if on_gpu else "32-true"
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrainingSettings:
     """What every training has. Lengths are optimiser steps.
 
@@ -73,7 +73,7 @@ class TrainingSettings:
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * progress)))
 
 
-@dataclass
+@dataclass(frozen=True)
 class SupernetSettings(TrainingSettings):
     """The recipe of the supernet, beside what every training has. `ofa-avse recipes` compares the alternatives.
 

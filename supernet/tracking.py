@@ -13,7 +13,7 @@ from supernet.files import read_json, write_text
 RUNS = "tracking.json"  # {name: id of its wandb run}
 
 
-@dataclass
+@dataclass(frozen=True)
 class TrackingSettings:
     """Experiment tracking.
 

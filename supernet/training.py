@@ -123,7 +123,9 @@ def train(
         disable=not first or in_worker(),
     )
     meter, looked = Meter(settings), {}
-    for step, batch in zip(range(start, settings.steps), batches(mixtures, start, settings.steps, fabric.device)):
+    for step, batch in zip(
+        range(start, settings.steps), batches(mixtures, start, settings.steps, fabric.device), strict=True
+    ):
         for group in optimizer.param_groups:
             group["lr"] = settings.rate(step)
         objective.prepare(network, optimizer, step)

@@ -25,7 +25,7 @@ _PPO = {"ppo": {"network": "lstm", "epsilon_in_ratio": True}}
 DELETED = {"supernet": SUPERNET_DELETED, "search": {"masked": True, **_PPO, "surrogate": _PPO}}  # as a run kept them
 
 
-@dataclass
+@dataclass(frozen=True)
 class NetworkSettings:
     """Which networks the space is made of.
 
@@ -76,7 +76,7 @@ class TruthSettings:
                 raise UserError(f"truth.{name}: must be at least 1, not {getattr(self, name)}")
 
 
-@dataclass
+@dataclass(frozen=True)
 class Settings:
     """A run: one folder, one corpus, one supernet.
 

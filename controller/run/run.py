@@ -338,7 +338,7 @@ def _evaluate(
     fixed: FixedMixtures, model: Callable[..., Tensor], title: str, path: Path, perceptual: bool, lips: Sequence[str]
 ) -> EvaluationReport:
     known = EvaluationReport.load(path) if path.is_file() else None
-    if known and (known.data_hash != fixed.data_hash or perceptual and "pesq" not in known.overall(NOISY).means):
+    if known and (known.data_hash != fixed.data_hash or (perceptual and "pesq" not in known.overall(NOISY).means)):
         known = None
     missing = [name for name in lips if not known or name not in known.signals]
     if missing:
@@ -365,5 +365,7 @@ def held(folder: Path, key: str) -> Iterator[None]:
         try:
             flock(file, LOCK_EX | LOCK_NB)
         except BlockingIOError:
-            raise UserError(f"{key}: {folder} is in use by another process; wait for it or choose another --{key}")
+            raise UserError(
+                f"{key}: {folder} is in use by another process; wait for it or choose another --{key}"
+            ) from None
         yield

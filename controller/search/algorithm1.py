@@ -34,8 +34,8 @@ def progressive_shrinking(oracle: Oracle, settings: SearchSettings) -> None:
 
         def evaluate(step: int, actions: list[int]) -> None:
             # an invalid action, which a mask forbids, stays where it is
-            reached = [e.after(action) or e.subnet for e, action in zip(walking, actions)]
-            walkers = enumerate(zip(reached, actions), done + 1)
+            reached = [e.after(action) or e.subnet for e, action in zip(walking, actions, strict=True)]
+            walkers = enumerate(zip(reached, actions, strict=True), done + 1)
             oracle.visit([Move(episode, step, subnet, action_name(a)) for episode, (subnet, a) in walkers])
             trajectory.extend(reached)
 

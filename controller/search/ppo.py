@@ -118,7 +118,7 @@ def roll_out(
     """
     options = options or [{}] * len(environments)
     begun = [environment.reset(options=given) for environment, given in zip(environments, options, strict=True)]
-    observations, infos = zip(*begun)
+    observations, infos = zip(*begun, strict=True)
     state, done, steps = None, False, []
     while not done:
         observation = torch.from_numpy(np.stack(observations))[None]  # (1, episodes, observation)
@@ -130,13 +130,13 @@ def roll_out(
         taken = action.flatten().tolist()
 
         before_step(len(steps) + 1, taken)
-        stepped = [environment.step(a) for environment, a in zip(environments, taken)]
-        observations, rewards, terminated, _, infos = zip(*stepped)
+        stepped = [environment.step(a) for environment, a in zip(environments, taken, strict=True)]
+        observations, rewards, terminated, _, infos = zip(*stepped, strict=True)
         done = all(terminated)
         log_policy = log_probabilities(logits, mask, settings.ratio_epsilon)
         chosen = log_policy.gather(-1, action[None]).squeeze(-1)
         steps.append((observation, mask, action.T, chosen, values, torch.tensor([rewards], dtype=torch.float32)))
-    return Rollout(*(torch.cat(parts) for parts in zip(*steps)))
+    return Rollout(*(torch.cat(parts) for parts in zip(*steps, strict=True)))
 
 
 def generalized_advantages(rewards: Tensor, values: Tensor, discount: float, gae_lambda: float) -> Tensor:

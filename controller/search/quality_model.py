@@ -71,7 +71,7 @@ class QualityModel:
         shares /= shares.sum()
 
         mean, square = np.zeros(len(self.mean)), np.zeros(len(self.mean))
-        for share, (kernel, rough), (_, factor, weights) in zip(shares, self.kernels, fits):
+        for share, (kernel, rough), (_, factor, weights) in zip(shares, self.kernels, fits, strict=True):
             if share:
                 cross = kernel[:, seen]  # (subnets, seen)
                 here = cross @ weights

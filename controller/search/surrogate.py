@@ -29,7 +29,7 @@ def surrogate_search(oracle: Oracle, settings: SearchSettings) -> None:
     generator = torch.Generator().manual_seed(settings.seed)
     for number in range(settings.episodes):
         mean, deviation = model.posterior(known_qualities(oracle))
-        optimistic.update(zip(oracle.space, (mean + virtual.optimism * deviation).tolist()))
+        optimistic.update(zip(oracle.space, (mean + virtual.optimism * deviation).tolist(), strict=True))
         baseline, _ = environments[0].reset()
         policy, optimiser = agent(torch.from_numpy(baseline), virtual.ppo, 1000 * settings.seed + number)
         starts = [max(oracle.evaluations, key=oracle.reward), oracle.space.largest]
@@ -37,7 +37,7 @@ def surrogate_search(oracle: Oracle, settings: SearchSettings) -> None:
         visited: dict[Subnet, None] = {}  # an ordered set
 
         def note(step: int, actions: list[int]) -> None:
-            visited.update((environment.after(a), None) for environment, a in zip(environments, actions))
+            visited.update((environment.after(a), None) for environment, a in zip(environments, actions, strict=True))
 
         for _ in range(virtual.updates):
             rollout = roll_out(policy, environments, virtual.ppo, generator, options, note)

@@ -15,7 +15,7 @@ from eval.report import markdown
 from supernet.errors import UserError
 from supernet.space import AXES, SearchSpace, Subnet
 
-SYMBOLS = dict(zip(AXES, "EBXRHV"))
+SYMBOLS = dict(zip(AXES, "EBXRHV", strict=True))
 TABLE_2 = (  # step, parameters in M, SI-SNRi in dB, its difference, reward, change
     ("0", "22.0", "15.2", "0.00", "0.00", "baseline"),
     ("5", "16.2", "15.1", "-0.1", "0.72", "E:256→192"),

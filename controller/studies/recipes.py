@@ -102,7 +102,7 @@ def recipes(settings: Settings, only: list[str] | str | None = None, against: st
             raise UserError(f"recipe {name}: {error}") from error
     truth = _truth(settings, against)
     with Run(settings).working() as run:
-        run.corpus  # made before several processes ask for it
+        _ = run.corpus  # made before several processes ask for it
         workers = min(settings.truth.workers, len(names))
         threads = max(1, torch.get_num_threads() // workers)
         failures = {}

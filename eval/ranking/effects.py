@@ -73,7 +73,9 @@ def fitted_effects(values: Values) -> dict[Step, Mean]:
     fitted = inverse @ design.T @ y
     variance = np.square(y - design @ fitted).sum() / freedom
     errors = np.sqrt(variance * np.diag(inverse))
-    return {step: Mean(float(b), float(e), len(subnets)) for step, b, e in zip(STEPS, fitted[1:], errors[1:])}
+    return {
+        step: Mean(float(b), float(e), len(subnets)) for step, b, e in zip(STEPS, fitted[1:], errors[1:], strict=True)
+    }
 
 
 def at_equal_macs(values: Values, bands: Iterable[Sequence[Subnet]], axis: str) -> dict[float, Mean]:

@@ -29,7 +29,7 @@ from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 AT_ONCE = 8  # subnets whose PESQ a kill can cost
 
 
-@dataclass
+@dataclass(frozen=True)
 class ScoringSettings:
     """How the quality table is made.
 

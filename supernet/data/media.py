@@ -106,7 +106,7 @@ def _read_sound_file(path: Path) -> tuple[np.ndarray, int]:
             blocks = [block.mean(axis=1) for block in file.blocks(rows, dtype="float32", always_2d=True)]
             return np.concatenate(blocks or [np.zeros(0, np.float32)]), file.samplerate
     except soundfile.LibsndfileError as error:
-        raise UserError(f"{path}: cannot be read as audio ({error.error_string}); replace the file")
+        raise UserError(f"{path}: cannot be read as audio ({error.error_string}); replace the file") from error
 
 
 def _read_track(path: Path) -> tuple[np.ndarray, int]:

@@ -40,7 +40,7 @@ MIXING = (  # noted of a corpus, a list or a training only where they are not th
 DEGRADING = ("lip_degradation", "lip_degradations")
 
 
-@dataclass
+@dataclass(frozen=True)
 class DataSettings:
     """Where training, validation and test mixtures come from.
 

@@ -69,8 +69,8 @@ def tpe(oracle: Oracle, settings: SearchSettings) -> None:
         trials = [study.ask() for _ in range(min(settings.workers, settings.looks - done))]
         asked = [(trial, _subnet(map(trial.suggest_int, AXES, LEAST, MOST))) for trial in trials]
         valid = [s in oracle.space and settings.may_win(s) for _, s in asked]
-        oracle.look([subnet for (_, subnet), fits in zip(asked, valid) if fits])
-        for (trial, subnet), fits in zip(asked, valid):
+        oracle.look([subnet for (_, subnet), fits in zip(asked, valid, strict=True) if fits])
+        for (trial, subnet), fits in zip(asked, valid, strict=True):
             if fits:
                 study.tell(trial, oracle.reward(subnet))
             else:

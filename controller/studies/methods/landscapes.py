@@ -77,7 +77,11 @@ def synthetic(kind: str, seed: int) -> Landscape:
     if kind == "ridges":
         for a, b in draw.permutation(len(AXES)).reshape(3, 2):  # good only where two axes go together
             quality -= 0.5 * np.abs(x[:, a] - (x[:, b] if draw.random() < 0.5 else 1 - x[:, b]))
-    return Landscape(dict(zip(space, quality.tolist())), dict(zip(space, _scores(quality, draw).tolist())), WIDTH)
+    return Landscape(
+        dict(zip(space, quality.tolist(), strict=True)),
+        dict(zip(space, _scores(quality, draw).tolist(), strict=False)),
+        WIDTH,
+    )
 
 
 SYNTHETIC = ("smooth", "noise", "interactions", "ridges")

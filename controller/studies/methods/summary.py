@@ -42,7 +42,7 @@ def evaluations_to(run: Run, regret: float) -> float:
 
 def steps_to(run: Run, regret: float) -> float:
     """The same in steps, those that led to known subnets included."""
-    return next((step for step, here in zip(run.steps, run.regrets) if here <= regret), np.inf)
+    return next((step for step, here in zip(run.steps, run.regrets, strict=True) if here <= regret), np.inf)
 
 
 def regret_after(run: Run, count: int) -> float:
@@ -112,7 +112,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
     tables = list(dict.fromkeys(run.table for run in runs))
     figure, axes = pyplot.subplots(1, len(tables), figsize=(6 * len(tables), 5), squeeze=False, sharey=True)
     counts = np.arange(1, PLOTTED + 1)
-    for panel, name in zip(axes[0], tables):
+    for panel, name in zip(axes[0], tables, strict=True):
         groups = grouped([run for run in runs if run.table == name])
         for number, (search, group) in enumerate(groups.items()):
             regrets = np.array([[regret_after(run, count) for count in counts] for run in group])  # (seeds, counts)

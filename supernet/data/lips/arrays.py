@@ -28,7 +28,7 @@ def read_lip_array(path: Path, rate: Fraction) -> np.ndarray:
     try:
         array = np.load(path)
     except (OSError, ValueError, EOFError) as error:
-        raise UserError(f"{path}: cannot be read as an array ({error}); replace the file")
+        raise UserError(f"{path}: cannot be read as an array ({error}); replace the file") from error
     pictures = _pictures(array)
     if pictures is None:
         raise UserError(

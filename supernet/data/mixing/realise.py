@@ -53,7 +53,9 @@ def realise(corpus: Corpus, spec: MixtureSpec) -> Example:
     masker = maskers[0]
     if spec.others:
         levels = [0.0, *(other.level_db for other in spec.others)]
-        masker = np.sum([m * (10 ** (db / 20) / _level(m, spec)) for m, db in zip(maskers, levels)], axis=0)
+        masker = np.sum(
+            [m * (10 ** (db / 20) / _level(m, spec)) for m, db in zip(maskers, levels, strict=True)], axis=0
+        )
     masker *= _level(heard, spec) / _level(masker, spec) * 10 ** (-spec.snr_db / 20)
 
     mixture = heard + masker

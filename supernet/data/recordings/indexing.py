@@ -108,7 +108,7 @@ def index(recordings: Sequence[Recording], folder: Path, workers: int) -> list[R
     known = {row.signature: row for row in earlier}
     todo = [row for row in rows if row.signature not in known]
     tasks = [(Path(row.file), row.sound, row.pictures) for row in todo]
-    for outcome, row in zip(outcomes(probe, tasks, workers, TIME_LIMIT, "index"), todo):
+    for outcome, row in zip(outcomes(probe, tasks, workers, TIME_LIMIT, "index"), todo, strict=True):
         problem = outcome.problem.removeprefix(f"{row.file}: ")
         known[row.signature] = replace(row, tracks=outcome.value or Tracks(), problem=problem)
         journal.append(asdict(known[row.signature]))
@@ -196,7 +196,7 @@ def _probe_sound(path: Path) -> Tracks:
         with soundfile.SoundFile(path) as file:
             tracks = Tracks(file.frames / file.samplerate, file.samplerate, file.channels)
     except soundfile.LibsndfileError as error:
-        raise UserError(f"{path}: cannot be read as audio ({error.error_string}); replace the file")
+        raise UserError(f"{path}: cannot be read as audio ({error.error_string}); replace the file") from error
     _check_riff(path)
     return tracks
 
@@ -232,7 +232,9 @@ def _probe_container(path: Path, sound: bool, pictures: bool) -> Tracks:
                     raise UserError(f"{path}: its video track has no size; replace the file")
             return tracks
     except (av.FFmpegError, ValueError) as error:  # ValueError: text in the header that is none
-        raise UserError(f"{path}: cannot be read as sound or video ({getattr(error, 'strerror', error)}); replace it")
+        raise UserError(
+            f"{path}: cannot be read as sound or video ({getattr(error, 'strerror', error)}); replace it"
+        ) from error
 
 
 def _seconds(stream: av.stream.Stream) -> float:

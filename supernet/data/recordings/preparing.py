@@ -73,7 +73,7 @@ def recordings(settings: DataSettings) -> list[Recording]:
     needs_speech = settings.corpus in FEW_TALKERS and settings.noise_corpus != "cec2" and conditions & VOICES
     if settings.speech is not None or needs_speech:
         found += folders.read_speech(existing(settings.speech, "--data.speech", "speech recordings"), "--data.speech")
-    if settings.noise is not None or settings.corpus in WITHOUT_NOISE and conditions & SOUNDS:
+    if settings.noise is not None or (settings.corpus in WITHOUT_NOISE and conditions & SOUNDS):
         noise = existing(settings.noise, "--data.noise", "noise recordings")
         found += NOISES[settings.noise_corpus](noise, "--data.noise")
     return found
@@ -147,7 +147,7 @@ def convert(
             rejected.append((recording.sound, f"the same recording as {twin.sound}"))
     clips = []
     converted = outcomes(_convert, tasks, settings.workers, TIME_LIMIT, "recordings")
-    for outcome, (recording, *_) in zip(converted, tasks):
+    for outcome, (recording, *_) in zip(converted, tasks, strict=True):
         if outcome.problem:
             rejected.append((recording.sound, outcome.problem.removeprefix(f"{recording.sound}: ")))
         else:

@@ -135,7 +135,9 @@ def _layers(face: Face, track: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]
     cavity = np.full_like(light, face.cavity)
     tones = (0.88 * lips, face.enamel * light, cavity, 0.8 * lips, 0.96 * lips, 1.12 * lips, lips, 0.84 * skin, skin)
     outside = across >= 1
-    return [(np.where(outside, NOWHERE, row).astype(np.float32), tone) for row, tone in zip(contours, tones)]
+    return [
+        (np.where(outside, NOWHERE, row).astype(np.float32), tone) for row, tone in zip(contours, tones, strict=True)
+    ]
 
 
 def _paint(picture: np.ndarray, face: Face, layers: list[tuple[np.ndarray, np.ndarray]]) -> None:

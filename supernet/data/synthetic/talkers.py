@@ -110,7 +110,7 @@ def synthesize(folder: Path, settings: SyntheticSettings) -> list[Clip]:
     """
     names = [(split, index) for split in SPLITS for index in range(getattr(settings, f"{split}_clips"))]
     clips = [_describe(settings, *name) for name in names]
-    missing = [name for name, clip in zip(names, clips) if not (folder / clip.audio).exists()]
+    missing = [name for name, clip in zip(names, clips, strict=True) if not (folder / clip.audio).exists()]
     progress = tqdm(total=len(names), initial=len(names) - len(missing), desc="talkers", unit="clip", mininterval=1)
     with progress:
         for _ in _map(partial(_make, folder, settings), missing, settings.workers):

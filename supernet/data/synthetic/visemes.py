@@ -65,7 +65,7 @@ def viseme_track(phonemes: list[tuple[int, str]], speech: np.ndarray) -> np.ndar
     points = len(speech) // STEP
     targets = np.tile(SILENCE, (points, 1))
     ends = [start for start, _ in phonemes[1:]] + [len(speech) + LEAD]
-    for (start, symbols), end in zip(phonemes, ends):
+    for (start, symbols), end in zip(phonemes, ends, strict=False):
         for part_start, part_end, target in _parts(start, end, symbols):
             targets[max(part_start - LEAD, 0) // STEP : max(part_end - LEAD, 0) // STEP] = target
     values, weights = targets[:, :-1], targets[:, -1:]

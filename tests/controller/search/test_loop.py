@@ -55,7 +55,7 @@ def test_walks_start_at_the_largest_then_at_the_best_of_the_last_trajectory(spac
     for _, episode in groupby(rows[1:], key=lambda row: row.move.episode):
         episode = list(episode)
         assert [row.move.step for row in episode] == [1, 2, 3, 4, 5]
-        for before, row in zip([start, *(row.move.subnet for row in episode)], episode):
+        for before, row in zip([start, *(row.move.subnet for row in episode)], episode, strict=False):
             assert row.move.subnet in space.neighbours(before)
         start = max((row for row in episode if row.move.subnet != start), key=lambda row: row.reward).move.subnet
 

@@ -88,7 +88,7 @@ def test_goal_of_an_episode_is_seen_and_rewarded(space, cost):
     costs = {"params": parameters, "macs": macs, "latency_ms": latency}[cost]
     low, high = costs(space.smallest), costs(space.largest)
     observed, info = environment.reset(options={"goal": (cost, low + 0.25 * (high - low))})
-    goals = dict(zip(("params", "macs", "latency_ms"), observed[9:]))
+    goals = dict(zip(("params", "macs", "latency_ms"), observed[9:], strict=True))
     assert goals == pytest.approx({"params": 1.0, "macs": 1.0, "latency_ms": 1.0} | {cost: 0.25})
     _, reward, _, _, info = environment.step(1)  # encoder down is invalid; bottleneck down is not
     _, reward, _, _, info = environment.step(3)

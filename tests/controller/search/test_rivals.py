@@ -17,7 +17,7 @@ from supernet.errors import UserError
 from supernet.space import SearchSpace
 
 NOISE = np.random.default_rng(0).normal(0, 0.05, len(SearchSpace()))
-SHARED = {subnet: quality(subnet) - 1 + noise for subnet, noise in zip(SearchSpace(), NOISE.tolist())}
+SHARED = {subnet: quality(subnet) - 1 + noise for subnet, noise in zip(SearchSpace(), NOISE.tolist(), strict=True)}
 
 
 def looked(space, folder, settings, shared=None, latency_ms=None):
@@ -76,7 +76,9 @@ def test_evolution_changes_one_axis_of_a_living_parent(space, tmp_path):
     order = looked(space, tmp_path, SearchSettings(method="evolution", episodes=10))
     for index in range(10, 50):
         child, living = order[index], order[index - 10 : index]
-        assert any(sum(a != b for a, b in zip(vars(child).values(), vars(p).values())) == 1 for p in living)
+        assert any(
+            sum(a != b for a, b in zip(vars(child).values(), vars(p).values(), strict=True)) == 1 for p in living
+        )
 
 
 def test_nsga2_keeps_a_front_of_small_and_large(space, tmp_path):

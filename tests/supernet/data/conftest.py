@@ -17,7 +17,7 @@ from supernet.data.corpus import Clip, Corpus
 from supernet.data.settings import DataSettings
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `layouts`
-from layouts import Drawn  # noqa: E402
+from layouts import Drawn
 
 FRAMES = 50
 SAMPLES = FRAMES * 640

@@ -132,7 +132,7 @@ def rows(path: Path) -> list[dict]:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
-        raise UserError(f"{path}: cannot be read ({error}); fetch it again")
+        raise UserError(f"{path}: cannot be read ({error}); fetch it again") from error
     if not (isinstance(content, list) and all(isinstance(row, dict) for row in content)):
         raise UserError(f"{path}: must be a list of objects; fetch it again")
     return content

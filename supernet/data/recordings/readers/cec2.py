@@ -39,7 +39,7 @@ def read(root: Path, key: str) -> list[Recording]:
             there = [Path(part, "interferers", kind, p) for p in found_below(root / part / "interferers" / kind, AUDIO)]
             maskers = [_masker(path, kind) for path in there]
             lost, unlisted = lost + len(listed.keys() - set(maskers)), unlisted + sum(m not in listed for m in maskers)
-            for masker, path in zip(maskers, there):
+            for masker, path in zip(maskers, there, strict=True):
                 clip, group = _clip(kind, masker, listed.get(masker, {}), path)
                 recordings.append(Recording(clip, root / path, splits=splits, group=group))
     count(root, {"entries of the lists have no file": lost, "files are in no list": unlisted})

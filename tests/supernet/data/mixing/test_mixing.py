@@ -268,7 +268,7 @@ def test_a_corpus_without_scenes_and_a_damaged_list_of_them_are_refused(scenes, 
     corpus, _ = scenes
     (corpus.folder / "scenes.jsonl").write_text('{"target": "nobody", "mixture": "S0", "snr_db": 1, "kind": ""}\n')
     with pytest.raises(UserError, match="scenes.jsonl: line 1 is no scene"):
-        Corpus.open(corpus.folder).scenes
+        _ = Corpus.open(corpus.folder).scenes
 
 
 @pytest.fixture
