@@ -18,9 +18,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from supernet.data.lips.find import REGION, Mouths, find_mouths
+from supernet.data.lips.find import Mouths, find_mouths
 from supernet.data.media import VIDEO_SUFFIXES, read_frames
 from supernet.errors import UserError
+from supernet.space import REGION
 
 MARKS = Path(__file__).with_name("grid_mouths.csv")
 GRID_WIDTH = 360  # pixels of its frames; larger copies are measured as if they had as many

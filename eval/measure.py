@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from eval.machine import fingerprint
+from supernet.space import PIXELS
 from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
 Network = Callable[[Tensor, Tensor], Tensor]  # mixture (1, samples), lips uint8 (1, frames, 88, 88) -> (1, samples)
@@ -49,7 +50,7 @@ def measure(network: Network, seconds: float = 3.0, threads: int = 1, repeats: i
     frames = max(1, round(seconds * FRAME_RATE))
     generator = torch.Generator().manual_seed(0)
     mixture = 0.1 * torch.randn(1, frames * SAMPLES_PER_FRAME, generator=generator)
-    lips = torch.randint(0, 256, (1, frames, 88, 88), dtype=torch.uint8, generator=generator)
+    lips = torch.randint(0, 256, (1, frames, PIXELS, PIXELS), dtype=torch.uint8, generator=generator)
     with _threads(threads):
         with LiveTensors() as live:
             network(mixture, lips)

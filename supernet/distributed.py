@@ -15,27 +15,29 @@ from torch import Tensor, nn
 from supernet.errors import UserError
 
 
-def rank() -> int:
+def process_rank() -> int:
     """Number of this process, 0 when it is alone."""
     return int(os.environ["RANK"]) if torch.distributed.is_torchelastic_launched() else 0
 
 
-def world() -> int:
+def world_size() -> int:
     """How many processes train together."""
     return int(os.environ["WORLD_SIZE"]) if torch.distributed.is_torchelastic_launched() else 1
 
 
-def local() -> int:
+def local_size() -> int:
     """How many of them on this machine."""
     return int(os.environ["LOCAL_WORLD_SIZE"]) if torch.distributed.is_torchelastic_launched() else 1
 
 
 def fabric(precision: Any = "32-true") -> Fabric:
     """Device and precision of this process, connected with the others if there are any."""
-    if world() == 1:
+    if world_size() == 1:
         return Fabric(accelerator="auto", devices=1, precision=precision)
-    machines = world() // local()
-    connected = Fabric(accelerator="auto", devices=local(), num_nodes=machines, strategy="ddp", precision=precision)
+    machines = world_size() // local_size()
+    connected = Fabric(
+        accelerator="auto", devices=local_size(), num_nodes=machines, strategy="ddp", precision=precision
+    )
     connected.launch()
     return connected
 

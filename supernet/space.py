@@ -153,7 +153,8 @@ class SearchSpace:
 
 
 # Sizes of the lip encoder, here and not beside the network so that costs are known without torch.
-PIXELS = 88  # side of the grey lip region
+REGION = 96  # pixels: side of the grey lip regions of a corpus, the convention of the field
+PIXELS = 88  # side of what a network sees of them
 MOTION_FRAMES = 3  # video frames that the first convolution sees
 STEM_KERNEL, STEM_STRIDE = 5, 4  # 88 -> 22 pixels
 SIDES = (22, 11, 6)  # pixels after the first convolution and after each stage, which halves them

@@ -22,7 +22,7 @@ from supernet.data.lips.find import Rule
 from supernet.data.mixing.batches import LIPS
 from supernet.deploy.enhance import enhance as enhance_source
 from supernet.deploy.reading import lip_frames
-from supernet.distributed import rank
+from supernet.distributed import process_rank
 from supernet.errors import UserError
 from supernet.extraction import extract as cut_out
 from supernet.models import SMALL
@@ -36,7 +36,7 @@ def train(settings: Settings) -> None:
     with Run(settings).working(ranks=True) as run:
         run.track("supernet")
         run.train()
-    if rank() == 0:
+    if process_rank() == 0:
         print(f"{run.paths.supernet}: the supernet of all 324 subnets")
 
 

@@ -41,7 +41,7 @@ from supernet.checkpoint import load, weights_hash
 from supernet.data.build import build
 from supernet.data.corpus import LISTS, MANIFEST, Corpus
 from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
-from supernet.distributed import local, rank, world
+from supernet.distributed import local_size, process_rank, world_size
 from supernet.errors import UserError
 from supernet.files import read_json, write_atomically, write_text
 from supernet.model import AVConvTasNet
@@ -117,10 +117,10 @@ class Run:
 
         Of several processes that train together, rank 0 holds it. Raises UserError when that is nothing for `ranks`.
         """
-        if world() > 1 and not ranks:
-            raise UserError(f"torchrun: {world()} processes at once are for `train`; run this command without")
-        torch.set_num_threads(self.settings.threads or max(1, (os.cpu_count() or 1) // local()))
-        with held(self.paths.folder, "run") if rank() == 0 else nullcontext():
+        if world_size() > 1 and not ranks:
+            raise UserError(f"torchrun: {world_size()} processes at once are for `train`; run this command without")
+        torch.set_num_threads(self.settings.threads or max(1, (os.cpu_count() or 1) // local_size()))
+        with held(self.paths.folder, "run") if process_rank() == 0 else nullcontext():
             try:
                 yield self
             finally:
@@ -129,7 +129,7 @@ class Run:
 
     def track(self, job: str) -> None:
         """From here on, log what stages train, as a job of this name."""
-        if rank() == 0:
+        if process_rank() == 0:
             self.tracker = start_tracking(self.settings.tracking, self.paths.folder, job, asdict(self.settings))
 
     def keep_settings(self) -> None:
@@ -144,8 +144,10 @@ class Run:
         folder = self.paths.corpus
         if (folder / MANIFEST).is_file():  # perhaps where nothing may be written
             return build(self.settings.data, folder)
-        if world() > 1:
-            raise UserError(f"{folder}: {world()} processes would make the corpus at once; run `ofa-avse data` first")
+        if world_size() > 1:
+            raise UserError(
+                f"{folder}: {world_size()} processes would make the corpus at once; run `ofa-avse data` first"
+            )
         with held(folder, "data.folder"):
             return build(self.settings.data, folder)
 

@@ -71,10 +71,10 @@ def truth_subnets(settings: Settings) -> list[Subnet]:
     """The 48: the corners first, then the bands in turns, so that half a table spans all sizes."""
     turns = zip_longest(*truth_bands(SearchSpace(settings.network.width)))
     subnets = [subnet for turn in turns for subnet in turn if subnet]
-    return list(dict.fromkeys([*corners(settings), *subnets]))
+    return list(dict.fromkeys([*extremes(settings), *subnets]))
 
 
-def corners(settings: Settings) -> list[Subnet]:
+def extremes(settings: Settings) -> list[Subnet]:
     """Winner, smallest, largest, and five from the bands between: those that are looked at closely."""
     bands = truth_bands(SearchSpace(settings.network.width))
     five = [band[i % 3 + (PAPER_WINNER in band)] for i, band in enumerate(bands[:5])]
@@ -92,7 +92,7 @@ def longer(run: Run) -> Iterable[QualityTable]:
     """Fine-tune eight and look at the test list; train the 48 from scratch for several times the steps."""
     settings = run.settings
     tuned = _fine_tuned(run, settings.finetune, "test")
-    yield _evaluate(run, tuned, corners(settings), "test", "finetuned_test")
+    yield _evaluate(run, tuned, extremes(settings), "test", "finetuned_test")
     steps = settings.truth.longer * settings.retrain.steps
     for seed in range(settings.truth.longer_seeds):
         evaluator = _from_scratch(run, replace(settings.retrain, steps=steps, seed=seed))

@@ -17,14 +17,14 @@ from matplotlib.patches import Rectangle
 from tqdm import tqdm
 
 from supernet.data.corpus import LISTS, Clip, Corpus, Role
-from supernet.data.lips.find import FACE_TRACK_HALF, REGION, Mouth, find_mouths
+from supernet.data.lips.find import FACE_TRACK_HALF, Mouth, find_mouths
 from supernet.data.media import AUDIO_SUFFIXES, read_frames
 from supernet.data.mixing.batches import read_list
 from supernet.data.recordings.preparing import TALKERS
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
 from supernet.files import write_atomically
-from supernet.space import PIXELS
+from supernet.space import PIXELS, REGION
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
 CROPS = 5  # of a clip, evenly over its length; the middle one belongs to the source's picture

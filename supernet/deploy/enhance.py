@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from supernet.data.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
-from supernet.deploy.reading import Media, audio_blocks, lip_frames, probe
+from supernet.deploy.reading import Media, audio_blocks, headers, lip_frames
 from supernet.errors import UserError
 from supernet.files import write_atomically
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
@@ -113,7 +113,7 @@ def enhance_file(
         raise UserError(f"chunk_seconds: {chunk_seconds:g} is too short; use more than {2 * OVERLAP / FRAME_RATE:g}")
     if no_lips and video:
         raise UserError(f"no_lips: contradicts lips {video}; give one of the two")
-    media = probe(source)
+    media = headers(source)
     goal = _goal(source, output)
     if any(path is not None and goal.resolve() == path.resolve() for path in (source, video)):
         raise UserError(f"output {goal}: would overwrite an input; give another name")

@@ -15,10 +15,10 @@ import soundfile
 from av.stream import Disposition
 from tqdm import tqdm
 
-from supernet.data.lips.find import REGION, NoTalkerError, Rule, iterate_lip_regions
+from supernet.data.lips.find import NoTalkerError, Rule, iterate_lip_regions
 from supernet.data.media import AUDIO_SUFFIXES, first_track, opened, track_blocks
 from supernet.errors import UserError
-from supernet.space import PIXELS
+from supernet.space import PIXELS, REGION
 from supernet.timing import SAMPLE_RATE
 
 BLOCK = 1 << 16  # samples read from a sound file at a time
@@ -34,7 +34,7 @@ class Media:
     pictures: bool  # a video track; the cover of a song is none
 
 
-def probe(path: Path) -> Media:
+def headers(path: Path) -> Media:
     """Look into a file without decoding it. Raises UserError when it is missing, unreadable or has no sound."""
     if not path.is_file():
         raise UserError(f"{path}: no such file; correct the path")

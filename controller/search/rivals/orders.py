@@ -53,8 +53,8 @@ def size_sweep(oracle: Oracle, settings: SearchSettings) -> None:
     reward = oracle.reward_settings
     target = inf if reward.kind == "latency" else reward.target
 
-    def rank(subnet: Subnet) -> tuple[bool, float]:
+    def preference(subnet: Subnet) -> tuple[bool, float]:
         cost = oracle.costs.of(subnet, reward.limited)
         return cost > target, abs(cost - target) if target < inf else -cost
 
-    look_at(oracle, sorted(eligible(oracle, settings), key=rank)[: settings.looks], settings)
+    look_at(oracle, sorted(eligible(oracle, settings), key=preference)[: settings.looks], settings)

@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from supernet.data.lips.find import REGION
 from supernet.errors import UserError
+from supernet.space import REGION
 from supernet.timing import FRAME_RATE
 
 SIDE = 67  # pixels of NTCD-TIMIT's pictures

@@ -22,11 +22,11 @@ from scipy.ndimage import gaussian_filter1d, median_filter
 from supernet.data.lips.faces import Face, Finder, Track, link, reduced, talker
 from supernet.data.media import read_frames
 from supernet.errors import UserError
+from supernet.space import REGION
 
 Rule = Literal["detect", "face_track", "landmarks"]
 
 FINDER = 2  # goes up whenever the same video gives other regions
-REGION = 96  # pixels, the convention of the field; networks see 88 x 88 of it
 FACE_TRACK_HALF = 1 / 4  # half side of the region, in sides of a face track
 LEAST_SHARE = 0.5  # of the pictures, in which the talker must be seen
 DOWN_THE_FACE = 0.293  # from the centre of the box to the mouth, in widths, before its movement is known

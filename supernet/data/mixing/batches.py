@@ -21,9 +21,9 @@ from supernet.data.mixing.realise import Example, realise
 from supernet.data.mixing.spec import MixtureSpec
 from supernet.data.settings import DEGRADING, MIXING, DataSettings, Degradation, whole_frames
 from supernet.errors import UserError
+from supernet.space import PIXELS, REGION
 
-LIP_SIZE = 88  # the network's input, cut from the corpus's 96 x 96
-MARGIN = 8  # 96 - 88
+MARGIN = REGION - PIXELS  # of a lip region, around what the network sees
 LIPS = ("true", "none", "other", *get_args(Degradation))  # what a test can show
 
 
@@ -112,8 +112,8 @@ class TrainingMixtures:
             region = np.zeros((self.frames, 1, 1), np.uint8) if example.lips is None else example.lips
             if present[-1]:
                 region = self._perhaps_degraded(region, spec, (self.seed, step, index))
-            cropped = np.broadcast_to(region, (self.frames, LIP_SIZE + MARGIN, LIP_SIZE + MARGIN))
-            cropped = cropped[:, top : top + LIP_SIZE, left : left + LIP_SIZE]
+            cropped = np.broadcast_to(region, (self.frames, REGION, REGION))
+            cropped = cropped[:, top : top + PIXELS, left : left + PIXELS]
             lips.append(cropped[:, :, ::-1] if generator.random() < 0.5 else cropped)
             examples.append(example)
         return _collate(examples, lips, present)
@@ -178,7 +178,7 @@ class FixedMixtures:
             regions = [self._other_lips(index) for index in indices]
         elif lips in get_args(Degradation):
             regions = [self._degraded_lips(index, lips) for index in indices]
-        centre = slice(MARGIN // 2, MARGIN // 2 + LIP_SIZE)
+        centre = slice(MARGIN // 2, MARGIN // 2 + PIXELS)
         return _collate(examples, [r[:, centre, centre] for r in regions], [lips != "none"] * len(examples))
 
     def _degraded_lips(self, index: int, kind: str) -> np.ndarray:

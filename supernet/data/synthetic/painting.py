@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 
 from supernet.data.synthetic.visemes import OPENING, ROUNDING, TEETH, TONGUE, WIDTH
+from supernet.space import REGION
 from supernet.timing import FRAME_RATE
 
-SIDE = 96  # pixels of a lip region
 CANVAS = 112  # pixels of what is painted: a margin for the motion of the head
 CENTRE = CANVAS // 2
 ROWS = slice(24, 100)  # the part of the canvas that a mouth can reach
@@ -159,17 +159,17 @@ def _film(painted: np.ndarray, noise: float, rng: np.random.Generator) -> np.nda
     sway, nod = _drift(frames, 1.6, rng), _drift(frames, 1.6, rng)
     roll, zoom = _drift(frames, 0.04, rng), 1 + _drift(frames, 0.02, rng)
     flicker = (1 + _drift(frames, 0.03, rng)).astype(np.float32)
-    grain = (noise * rng.standard_normal((2 * SIDE, 2 * SIDE), np.float32)).astype(np.float32)
-    offsets = rng.integers(SIDE, size=(frames, 2))
-    film = np.empty((frames, SIDE, SIDE), np.float32)
+    grain = (noise * rng.standard_normal((2 * REGION, 2 * REGION), np.float32)).astype(np.float32)
+    offsets = rng.integers(REGION, size=(frames, 2))
+    film = np.empty((frames, REGION, REGION), np.float32)
     for f in range(frames):
         cos, sin = zoom[f] * np.cos(roll[f]), zoom[f] * np.sin(roll[f])
-        shift_x = SIDE / 2 + sway[f] - CENTRE * (cos - sin)
-        shift_y = SIDE / 2 + nod[f] - CENTRE * (sin + cos)
+        shift_x = REGION / 2 + sway[f] - CENTRE * (cos - sin)
+        shift_y = REGION / 2 + nod[f] - CENTRE * (sin + cos)
         motion = np.array([[cos, -sin, shift_x], [sin, cos, shift_y]])
-        cv2.warpAffine(painted[f], motion, (SIDE, SIDE), dst=film[f], borderMode=cv2.BORDER_REPLICATE)
+        cv2.warpAffine(painted[f], motion, (REGION, REGION), dst=film[f], borderMode=cv2.BORDER_REPLICATE)
         film[f] *= flicker[f]
-        film[f] += grain[offsets[f, 0] :, offsets[f, 1] :][:SIDE, :SIDE]
+        film[f] += grain[offsets[f, 0] :, offsets[f, 1] :][:REGION, :REGION]
     return np.clip(film, 0, 255, out=film).astype(np.uint8)
 
 

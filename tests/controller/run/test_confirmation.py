@@ -1,7 +1,7 @@
 """Which of a search's candidates wins once they are retrained."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -101,7 +101,8 @@ def test_a_candidate_whose_training_diverges_is_passed_over_for_the_next_best(se
 def test_a_candidate_that_diverged_is_tried_again_with_other_settings(settings, retrain):
     retrain({SECOND: 9.0, THIRD: 4.0})
     assert str(confirm(Run(settings))) == SECOND
-    settings.retrain.learning_rate /= 10
+    slower = replace(settings.retrain, learning_rate=settings.retrain.learning_rate / 10)
+    settings = replace(settings, retrain=slower)
     trained = retrain({FIRST: 9.0, SECOND: 9.0})
     assert str(confirm(Run(settings))) == FIRST
     assert trained == [FIRST, SECOND]

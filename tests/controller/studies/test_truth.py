@@ -90,7 +90,7 @@ def test_trainings_that_diverge_are_left_out_and_said_when_it_is_all(settings, m
 def test_the_subnets_looked_at_closely_are_eight_of_the_truth(settings, monkeypatch):
     monkeypatch.undo()  # the real list
     narrow = replace(settings, network=NetworkSettings(width=1 / 8))
-    closely = truth.corners(narrow)
+    closely = truth.extremes(narrow)
     assert closely[:3] == [PAPER_WINNER, SearchSpace.smallest, SearchSpace.largest]
     assert len(set(closely)) == 8
     assert truth.truth_subnets(narrow)[:8] == closely
