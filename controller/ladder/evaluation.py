@@ -17,7 +17,7 @@ Fidelity = Literal["shared", "finetuned", "extrapolated", "retrained"]
 class Evaluation:
     """The quality of one subnet at one fidelity, on validation data.
 
-    Attributes:
+    Args:
         subnet: which one.
         fidelity: how its weights were trained.
         si_snri: mean SI-SNR improvement over the mixture in dB; NaN when its training failed.

@@ -43,7 +43,7 @@ RESULT = "search.json"
 class SearchResult:
     """What a search found.
 
-    Attributes:
+    Args:
         winner: the evaluation of the subnet with the best reward among those within the compute bound.
         candidates: the best of these by reward, `confirm` at most, the winner first.
         winner_reward: its reward.

@@ -23,7 +23,7 @@ from supernet.errors import UserError
 class PPOSettings:
     """How the policy learns. Where the paper gives a value the default is that; elsewhere it is this project's choice.
 
-    Attributes:
+    Args:
         learning_rate: of AdamW; the paper's.
         weight_decay: of AdamW; the paper's.
         clip: the probability ratio's gradient ends at 1 +- clip; the paper's.

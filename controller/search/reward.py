@@ -42,7 +42,7 @@ class Costs:
 class RewardSettings:
     """What the search maximises.
 
-    Attributes:
+    Args:
         kind: `paper` weighs SI-SNRi against a cost in excess of its target (eq. 3); `latency` weighs it against the
             logarithm of latency.
         alpha: weight of SI-SNRi as a fraction of the baseline's.

@@ -21,7 +21,7 @@ SEEDS = 2**32  # that every library's generator takes
 class SurrogateSettings:
     """How the policy learns on the model of quality, where an episode costs nothing, before each round of proposals.
 
-    Attributes:
+    Args:
         optimism: how many standard deviations above its mean the model's SI-SNRi is taken in the virtual episodes.
         updates: of the policy, a fresh one for each round.
         episodes: virtual episodes of one update, half of them from the best subnet so far, half from the baseline.
@@ -47,7 +47,7 @@ class SurrogateSettings:
 class SearchSettings:
     """A search for the best subnet.
 
-    Attributes:
+    Args:
         method: `ppo`, the controller, or a rival: `random` without replacement; `shared`, descending score with shared
             weights; `walk`, the controller's walks without learning; regularised `evolution`; `local` search; `sizes`,
             the largest within the target first; `gp`, a Gaussian process with expected improvement; `nsga2` (pymoo)

@@ -12,7 +12,7 @@ from torch import Tensor
 class Peer(Protocol):
     """Enhances a mixture under a name of its own.
 
-    Attributes:
+    Args:
         name: titles its column, its row and its report.
         lips: what it is tested with, names of `mixing.batches.LIPS`; ("none",) for one that only hears.
         costs: those that are known, by the names of `eval.table.query.COSTS`; may be empty.

@@ -40,7 +40,7 @@ class Unmasked(ArchitectureEnv):
 class AblatedPPO(PPOSettings):
     """How the policy learns, in the paper's form unless told otherwise.
 
-    Attributes:
+    Args:
         network: `lstm` is the paper's; `mlp` remembers nothing.
         epsilon_in_ratio: false is the literal reading: actions are explored with epsilon, but the ratio is that of the
             softmax alone, which never drew them.
@@ -63,7 +63,7 @@ class AblatedSearch(SearchSettings):
 
     Its fields are those that `search` itself once had, so that the keys of runs that are kept have not changed.
 
-    Attributes:
+    Args:
         masked: false lets `paper` choose invalid actions, which cost reward.gamma.
     """
 

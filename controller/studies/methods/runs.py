@@ -71,7 +71,7 @@ SEEDLESS = ("gp", "shared", "sizes", "exhaustive")  # one run tells all on a tab
 class Run:
     """One search.
 
-    Attributes:
+    Args:
         table, search, seed: which.
         regrets: in dB after 1, 2, ... distinct evaluations: by how much the reward of the best so far that may win
             falls short of the optimum's, as SI-SNRi. Ends with the search.
