@@ -16,12 +16,8 @@ test: setup
 test-slow: setup
 	$(VENV)/bin/pytest -m slow
 
-docs: $(VENV)/.docs
+docs: setup
 	$(VENV)/bin/mkdocs build --strict --quiet
-
-$(VENV)/.docs: $(READY)
-	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[docs]'
-	touch $@
 
 setup: $(READY)
 
