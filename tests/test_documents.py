@@ -7,6 +7,7 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -24,7 +25,8 @@ import yaml
 from controller import cli
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT))  # for the drawn face of the tests of `supernet.data`
+sys.path.insert(0, str(ROOT))  # for what other tests draw and configure
+from tests.controller.conftest import CONFIG  # noqa: E402
 from tests.supernet.data.conftest import draw_face, encode_video, voice  # noqa: E402
 
 DOCUMENTS = sorted(
@@ -177,19 +179,38 @@ def test_what_needs_a_clone_alone_runs_as_printed(clone, capsys):
     assert (clone / "clip.enhanced.wav").is_file()
 
 
+def in_a_run(name: str) -> list[list[str]]:
+    """Commands of a document that take seconds in the folder of a small run, in their order."""
+    foreign = rf"{'|'.join(map(re.escape, LONG))}|--help|--data\.root|\bgpu\b"
+    chosen = [words for words in Document(name).commands() if words[0] == "ofa-avse" and ours(words)[0] in OF_A_RUN]
+    return [words for words in chosen if not re.search(foreign, " ".join(words))]
+
+
+WITH_A_RUN = [name for name in DOCUMENTS if name != HISTORY and any("quick" in words for words in in_a_run(name))]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory) -> Path:
+    """A folder with `runs/quick`, a small demo, and the configuration `quick.yaml` that made it."""
+    folder = tmp_path_factory.mktemp("demo")
+    small = CONFIG.replace("scoring: {seconds: 0.04", "scoring: {seconds: 1.0")  # for an RTF as of longer clips
+    small = small.replace("clip_seconds: 1.0", "clip_seconds: 2.0")
+    (folder / "quick.yaml").write_text(f"run: runs/quick\n{small}")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        assert cli.main(["quickstart", "--config", "quick.yaml"]) == 0
+    return folder
+
+
 @pytest.mark.slow
-def test_what_needs_a_run_runs_as_printed_on_a_small_one(clone, monkeypatch, capsys):
-    settings = (ROOT / "configs/smoke.yaml").read_text().replace("runs/smoke", "runs/quick")
-    (clone / "quick.yaml").write_text(settings)
+@pytest.mark.parametrize("name", WITH_A_RUN)
+def test_what_needs_a_run_runs_as_printed_on_a_small_one(name, demo, clone, monkeypatch, capsys):
+    shutil.copytree(demo, clone, dirs_exist_ok=True)
     find = cli.find_config
     monkeypatch.setattr(cli, "find_config", lambda name: clone / "quick.yaml" if name == "quick" else find(name))
-    chosen = [words for words in commands() if words[0] == "ofa-avse" and ours(words)[0] in OF_A_RUN]
-    foreign = rf"{'|'.join(map(re.escape, LONG))}|--help|--data\.root|\bgpu\b"
-    chosen = [words for words in chosen if not re.search(foreign, " ".join(words))]
-    for words in [["ofa-avse", "quickstart"], *chosen]:
+    for words in in_a_run(name):
         assert cli.main(words[1:]) == 0, f"{' '.join(words)}\n{capsys.readouterr().err}"
-    for name in DOCUMENTS:
-        run_python(name)  # some of it works in the run
+    run_python(name)  # some of it works in the run
 
 
 def run_python(name: str) -> None:
