@@ -17,10 +17,12 @@ from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from string import Template
 
+import nbformat
 import numpy as np
 import pytest
 import soundfile
 import yaml
+from nbclient import NotebookClient
 
 from controller import cli
 
@@ -266,3 +268,21 @@ def test_changelog_and_citation_are_of_this_version():
     assert citation["version"] == PROJECT["version"]
     assert all({"type", "title", "authors"} <= reference.keys() for reference in citation["references"])
     assert f"## [{PROJECT['version']}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+def notebook() -> nbformat.NotebookNode:
+    return nbformat.read(ROOT / "docs/tutorial.ipynb", as_version=4)
+
+
+def test_the_tutorial_is_stored_without_outputs():
+    cells = [cell for cell in notebook().cells if cell.cell_type == "code"]
+    assert cells and not any(cell.outputs or cell.execution_count for cell in cells)
+
+
+@pytest.mark.slow
+def test_the_tutorial_runs(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    done = NotebookClient(notebook(), timeout=600, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    shown = [kind for cell in done.cells for output in cell.get("outputs", []) for kind in output.get("data", {})]
+    assert shown.count("text/html") == 3, "three sounds to listen to"
+    assert "image/png" in shown, "the front is plotted"
