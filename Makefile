@@ -1,10 +1,10 @@
 # make demo: set everything up, then the whole job. make test: set everything up, then who imports whom and the tests;
-# make test-slow: those that take minutes.
+# make test-slow: those that take minutes. make docs: the site of docs/, into build/site, without a network.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow setup clean
+.PHONY: demo test test-slow docs setup clean
 
 demo: setup
 	$(VENV)/bin/ofa-avse quickstart
@@ -15,6 +15,9 @@ test: setup
 
 test-slow: setup
 	$(VENV)/bin/pytest -m slow
+
+docs: setup
+	$(VENV)/bin/mkdocs build --strict --quiet
 
 setup: $(READY)
 

@@ -9,6 +9,8 @@ from __future__ import annotations
 import inspect
 import os
 import sys
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module, resources
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
@@ -139,7 +141,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def run(name: str, options: list[str]) -> int | None:
-    """Parse `options` for the command `name` and call it; `data index` is a command of two words."""
+    """Call the command `name` with `options`."""
+    return parsed(name, options)()
+
+
+def parsed(name: str, options: list[str]) -> Callable[[], int | None]:
+    """The call that a command line stands for; `data index` is a command of two words."""
     if options and f"{name} {options[0]}" in COMMANDS:
         name, options = f"{name} {options[0]}", options[1:]
     if name not in COMMANDS:
@@ -167,7 +174,7 @@ def run(name: str, options: list[str]) -> int | None:
     else:
         parsed = parser.parse_args(options)
     values |= {key: parsed[key] for key in parameters if key != "settings"}
-    return function(**values)
+    return partial(function, **values)
 
 
 def _overview() -> str:

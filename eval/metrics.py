@@ -20,7 +20,9 @@ def si_snr_improvement(estimate: Tensor, mixture: Tensor, reference: Tensor) -> 
     """SI-SNRi: SI-SNR of the estimate minus SI-SNR of the mixture, dB.
 
     Args:
-        estimate, mixture, reference: (..., samples).
+        estimate: (..., samples).
+        mixture: (..., samples).
+        reference: (..., samples).
 
     Returns:
         (...), NaN where one of the three is silent (constant) or not finite: the ratio is then undefined.
