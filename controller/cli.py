@@ -19,6 +19,7 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
 from supernet.errors import UserError
+from supernet.files import without_hash
 from supernet.settings import without_deleted
 
 PROGRAM = "ofa-avse"
@@ -38,7 +39,8 @@ COMMANDS = {
     "data": Command("commands.data", "make the corpus: synthesise talkers, or index and prepare recordings"),
     "data index": Command("commands.data", "what recordings there are, by their headers, and which are bad"),
     "data prepare": Command("commands.data", "sound and lip regions of all recordings, ready for `data`"),
-    "data pack": Command("commands.data", "a corpus in tar shards, for many machines; trains as it is"),
+    "data pack": Command("commands.data", "a corpus in tar shards, for many machines, or as a small pack"),
+    "data unpack": Command("commands.data", "a corpus again of what `data pack --compact` wrote"),
     "data inspect": Command("commands.data", "a picture of the corpus: faces, lips, sound, counts, SNRs"),
     "train": Command("commands.run", "train the supernet; goes on where it stopped"),
     "score": Command("commands.run", "quality table of all 324 subnets, with costs"),
@@ -72,7 +74,7 @@ class NamedConfig(ActionConfigFile):
         path = find_config(values)
         try:
             super().__call__(parser, namespace, _current(path, parser.get_defaults().as_dict()), option_string)
-        except (UserError, TypeError, ValueError, yaml.YAMLError) as error:
+        except (UserError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise UserError(f"--config {path}: {' '.join(str(error).split())}") from error
 
 
@@ -83,7 +85,7 @@ def _current(path: Path, known: dict[str, Any]) -> str:
     """
     from controller.run.config import DELETED
 
-    content = yaml.safe_load(path.read_bytes())
+    content = yaml.safe_load(without_hash(path, "configuration"))
     if not isinstance(content, dict):
         raise ValueError("holds no settings")
     kept = without_deleted(content, DELETED)

@@ -18,6 +18,7 @@ from eval.metrics import si_snr, si_snr_improvement
 from eval.peers.peer import Peer
 from eval.perceptual import estoi, pesq_wb, stoi
 from supernet.data.mixing.batches import Batch, FixedMixtures
+from supernet.deploy.chunks import check_estimate
 from supernet.processes import WorkerDied, WorkerPool
 from supernet.space import Subnet
 
@@ -101,7 +102,9 @@ def _enhance(
     """Estimates (batch, samples) on the CPU."""
     seen = None if lips == "none" else batch.lips.to(device)
     chosen = {} if subnet is None else {"subnet": subnet}
-    return network(batch.mixture.to(device), seen, **chosen).float().cpu()
+    estimate = network(batch.mixture.to(device), seen, **chosen).float().cpu()
+    check_estimate(network, estimate, batch.mixture)
+    return estimate
 
 
 def _score(fixed: FixedMixtures, indices: range, batch: Batch, estimate: Tensor, signal: str) -> list[ClipScore]:

@@ -3,16 +3,18 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from msgspec import Struct
 
 from supernet.errors import UserError
-from supernet.files import write_text
+from supernet.files import read_json, write_json
+from supernet.records import convert
 
 METRICS = {"si_snri": "SI-SNRi dB", "si_snr": "SI-SNR dB", "pesq": "PESQ", "stoi": "STOI", "estoi": "ESTOI"}
 NOISY = "noisy"
@@ -52,6 +54,20 @@ class ClipScore:
         """The bin of input SNR, lower edge included: `-2.5 to 0 dB`."""
         low = SNR_BIN * math.floor(self.snr_db / SNR_BIN)
         return f"{low:g} to {low + SNR_BIN:g} dB"
+
+
+class _Saved(Struct):
+    """An EvaluationReport on disk."""
+
+    model: str
+    data_hash: str
+    scores: list[dict[str, Any]]
+
+
+def _score(saved: dict[str, Any]) -> ClipScore:
+    """A ClipScore from disk. Raises ValueError for what is none."""
+    undefined = [name for name, value in saved.items() if value == "nan" and name not in ("clip", "condition")]
+    return replace(convert(saved | dict.fromkeys(undefined, 0.0), ClipScore), **dict.fromkeys(undefined, math.nan))
 
 
 @dataclass(frozen=True)
@@ -153,31 +169,24 @@ class EvaluationReport:
         tables = [[self.overall(signal) for signal in self.signals], self.by_condition(), self.by_snr()]
         return "\n\n".join([title, *(_table(groups) for groups in tables)])
 
-    def to_json(self) -> str:
-        """The report as JSON; undefined metrics become "nan", those not asked for null."""
+    def save(self, path: str | Path) -> None:
+        """Write the report in one step, as JSON: undefined metrics as "nan", those not asked for as null."""
         content = asdict(self)
         for score in content["scores"]:
             score.update({name: "nan" for name, value in score.items() if value != value})
-        return json.dumps(content, indent=1)
-
-    def save(self, path: str | Path) -> None:
-        """Write `to_json()` in one step."""
-        write_text(Path(path), self.to_json())
+        write_json(Path(path), content)
 
     @classmethod
     def load(cls, path: str | Path) -> EvaluationReport:
         """Read what `save` wrote. Raises UserError when the file is missing or damaged."""
         if not Path(path).is_file():
             raise UserError(f"{path}: no evaluation there; `ofa-avse evaluate` writes one")
+        again = "delete it and run `ofa-avse evaluate` again"
+        saved = read_json(Path(path), again, _Saved)
         try:
-            content = json.loads(Path(path).read_text())
-            scores = tuple(
-                ClipScore(**{name: math.nan if value == "nan" else value for name, value in score.items()})
-                for score in content["scores"]
-            )
-            return cls(content["model"], content["data_hash"], scores)
-        except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: damaged evaluation ({error}); run `ofa-avse evaluate` again") from None
+            return cls(saved.model, saved.data_hash, tuple(map(_score, saved.scores)))
+        except ValueError as error:
+            raise UserError(f"{path}: damaged ({error}); {again}") from error
 
     def _groups(self, names: list[str], key: str) -> list[Group]:
         groups = []

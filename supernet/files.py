@@ -1,15 +1,22 @@
-"""Files that are there completely or not at all, whatever moment the program is killed at."""
+"""Files that are there completely or not at all, whatever moment the program is killed at, and that say so when they
+were damaged since."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from supernet.errors import UserError
+from supernet.records import HASH, decode, sealed
+
+T = TypeVar("T")
+MARK = f"# {HASH}: "  # in the first line of a text that holds its own hash
 
 
 def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
@@ -35,12 +42,42 @@ def write_text(path: Path, text: str) -> None:
     write_atomically(path, lambda temporary: temporary.write_text(text, encoding="utf-8"))
 
 
-def read_json(path: Path, remedy: str) -> dict[str, Any]:
-    """The JSON object in a file that this program wrote. Raises UserError with the remedy when it is damaged."""
+def write_json(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON object with its hash. Raises ValueError for a NaN, which JSON does not have."""
+    write_text(path, json.dumps(sealed(content), indent=1, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, remedy: str, kind: type[T] = dict[str, Any]) -> T:
+    """The JSON object in a file that this program wrote, as `kind`. Raises UserError with the remedy when it is damaged
+    or was changed."""
+    return decode(path.read_bytes(), kind, f"{path}: damaged", remedy)
+
+
+def read_lines(path: Path, kind: type[T], what: str, remedy: str) -> list[T]:
+    """The records of a JSON-lines file, as `kind`. Raises UserError that names the line that is no such thing."""
+    *lines, rest = path.read_bytes().split(b"\n")
+    if rest:
+        raise UserError(f"{path}: line {len(lines) + 1} is no {what} (it does not end); {remedy}")
+    return [decode(line, kind, f"{path}: line {i} is no {what}", remedy) for i, line in enumerate(lines, start=1)]
+
+
+def with_hash(text: str) -> str:
+    """A text in which `#` begins a comment, below a first line that holds its hash."""
+    return f"{MARK}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def without_hash(path: Path, what: str) -> str:
+    """The text in a file, free of its hash. One without a hash is a user's, or a former version's, and read as it is.
+
+    Raises UserError when the file is not `what` it is to be, but binary, or was changed since it was written.
+    """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise UserError(f"{path}: damaged ({error}); {remedy}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: damaged (no JSON object); {remedy}")
-    return content
+        text = path.read_bytes().decode()
+    except UnicodeDecodeError:
+        raise UserError(f"{path}: is no {what}, but a binary file") from None
+    if not text.startswith(MARK):
+        return text
+    first, _, rest = text.partition("\n")
+    if not re.fullmatch(f"{MARK}[0-9a-f]{{64}}", first) or with_hash(rest) != text:
+        raise UserError(f"{path}: damaged, or changed since it was written; if on purpose, delete its first line")
+    return rest

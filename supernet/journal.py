@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from supernet.errors import UserError
+from supernet.records import decode, sealed
 
 T = TypeVar("T")
 
@@ -15,7 +16,8 @@ T = TypeVar("T")
 class Journal:
     """A file that grows by a line for each thing done, and is whole whenever the program is killed.
 
-    A last line that a kill cut short is left out in reading, and cut off before the next is written.
+    A last line that a kill cut short is left out in reading, and cut off before the next is written. A line holds its
+    own hash (`supernet.records`).
 
     Args:
         path: the file; not made before the first line.
@@ -34,17 +36,15 @@ class Journal:
                 if file.read() != b"\n":
                     file.seek(0)
                     file.truncate(file.read().rfind(b"\n") + 1)
-            file.write(json.dumps(record).encode() + b"\n")
+            file.write(json.dumps(sealed(record)).encode() + b"\n")
 
-    def read(self, parse: Callable[[dict[str, Any]], T]) -> Iterator[T]:
-        """What `parse` makes of each record. It says that a record is damaged by ValueError, KeyError, TypeError or
-        AttributeError; raises UserError that names file and line for one where there is a remedy."""
+    def read(self, kind: type[T]) -> Iterator[T]:
+        """Each record as `kind`; raises UserError that names file and line for a damaged one where there is a
+        remedy."""
         content = self.path.read_bytes() if self.path.is_file() else b""
         for number, line in enumerate(content.split(b"\n")[:-1], 1):
             try:
-                found = parse({**json.loads(line)})
-            except (ValueError, KeyError, TypeError, AttributeError) as error:
-                if self.remedy is None:
-                    continue
-                raise UserError(f"{self.path}: line {number} is damaged ({error!r}); {self.remedy}") from error
-            yield found
+                yield decode(line, kind, f"{self.path}: line {number} is damaged", self.remedy or "")
+            except UserError:
+                if self.remedy is not None:
+                    raise

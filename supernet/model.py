@@ -8,7 +8,7 @@ Speech Enhancement via Neural Architecture Search", Table 1.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from supernet.elastic import DepthwiseConv, Elastic, LayerNorm, Linear, Norm, PReLU
 from supernet.errors import UserError
+from supernet.fused import FusedBlock, fuses
 from supernet.lip_encoder import LipHead, LipTrunk
 from supernet.space import PIXELS, Channels, Subnet, channels
 from supernet.timing import KERNEL, LATENTS_PER_FRAME, SAMPLES_PER_FRAME, STRIDE
@@ -32,6 +33,8 @@ class AVConvTasNet(nn.Module):
         causal: no look-ahead beyond the encoder's window; then the norm is per frame.
         norm: `global` (over the clip) or `frame`; by default `frame` when causal, else `global`.
     """
+
+    origin: str | None = None  # the file that it was read from
 
     def __init__(
         self,
@@ -210,6 +213,13 @@ class Block(nn.Module):
         self.reduce = Linear("hidden", "bottleneck", built)
 
     def forward(self, x: Tensor, active: Channels) -> Tensor:
+        if fuses(x) and self.expand_norm.norm == "global":
+            return FusedBlock.apply(x, *self.weights(active), self.depthwise.offsets)
         y = self.expand_norm(self.expand_activation(self.expand(x, active)), active)
         y = self.depthwise_norm(self.depthwise_activation(self.depthwise(y, active)), active)
         return x + self.reduce(y, active)
+
+    def weights(self, active: Channels) -> Iterator[Tensor]:
+        """All of them, sliced, in the order of the layers."""
+        for layer in self.children():
+            yield from (layer.active(name, active) for name in layer.axes)

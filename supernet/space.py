@@ -23,6 +23,7 @@ AXES: dict[str, tuple] = {
 }
 COMPUTE_BOUND = 24  # repeats x blocks of a network that a search may enter or return
 NARROWEST_ENCODER = 5 / 8  # of full width: 80 channels, the inverse basis and its negative
+WIDEST = 2.0
 
 _NAME = re.compile(r"E(\d+)-B(\d+)-X(\d+)-R(\d+)-H(\d+(?:\.\d+)?)-V(\d+)")
 
@@ -80,6 +81,8 @@ class Channels:
 
 def channels(subnet: Subnet, width: float = 1.0) -> Channels:
     """Channels of `subnet` at `width`; the encoder never narrows below 80 channels, twice its kernel."""
+    if not 0 < width <= WIDEST:
+        raise UserError(f"width {width:g}: must be above 0 and at most {WIDEST:g}")
     bottleneck = _whole(subnet.bottleneck * width, "bottleneck", width)
     return Channels(
         encoder=_whole(subnet.encoder * max(width, NARROWEST_ENCODER), "encoder", width),

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from supernet.errors import UserError
-from supernet.files import read_json, write_text
+from supernet.files import read_json, write_json
 
 RUNS = "tracking.json"  # {name: id of its wandb run}
 
@@ -49,9 +48,7 @@ def start_tracking(settings: TrackingSettings, folder: Path, name: str, config: 
 
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / RUNS
-    ids = read_json(path, "delete it") if path.is_file() else {}
-    if not isinstance(ids.get(name, ""), str):
-        raise UserError(f"{path}: damaged ({name}: {ids[name]!r}); delete it")
+    ids = read_json(path, "delete it", dict[str, str]) if path.is_file() else {}
     try:
         run = wandb.init(
             project=settings.project,
@@ -66,5 +63,5 @@ def start_tracking(settings: TrackingSettings, folder: Path, name: str, config: 
     except wandb.errors.UsageError as error:
         raise UserError(f"tracking.mode: '{settings.mode}' failed ({error}); use offline or disabled") from error
     run.define_metric("*", step_metric="step")  # of each training or search, also when some of it is done again
-    write_text(path, json.dumps(ids | {name: run.id}) + "\n")
+    write_json(path, ids | {name: run.id})
     return run

@@ -23,12 +23,23 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from supernet.checkpoint import architecture, identity_hash, read_notes, read_tensors, save, weights_hash, write_tensors
+from supernet.checkpoint import (
+    AGAIN,
+    architecture,
+    fill,
+    identity_hash,
+    read_notes,
+    read_tensors,
+    save,
+    weights_hash,
+    write_tensors,
+)
 from supernet.data.mixing.batches import Batch
 from supernet.distributed import agree, average_gradients
 from supernet.distributed import fabric as connect
 from supernet.errors import UserError
 from supernet.processes import in_worker
+from supernet.records import convert
 from supernet.settings import TrainingSettings, chosen_precision
 from supernet.tracking import Silent, Tracker
 
@@ -106,7 +117,7 @@ def train(
     agree(fabric, "settings, data and initial weights", identity)
     network.to(fabric.device)
     if folder and _finished(folder, known):
-        network.load_state_dict(read_tensors(folder / WEIGHTS, "network")[0])
+        fill(network, read_tensors(folder / WEIGHTS, "network")[0], folder / WEIGHTS)
         network.eval()
         return
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)
@@ -274,9 +285,15 @@ def _resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, 
             f"choose another run folder, or delete {path.parent} to start over"
         )
     weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    network.load_state_dict(weights)
-    for name, parameter in network.named_parameters():
-        if f"step.{name}" in tensors:
-            moments = {key: tensors[f"{key}.{name}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq")}
-            optimizer.state[parameter] = {**moments, "step": tensors[f"step.{name}"]}  # which AdamW keeps on the CPU
-    return header["step"]
+    fill(network, weights, path)
+    try:
+        for name, parameter in network.named_parameters():
+            if f"step.{name}" in tensors:
+                moments = {key: tensors[f"{key}.{name}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq")}
+                optimizer.state[parameter] = {
+                    **moments,
+                    "step": tensors[f"step.{name}"],
+                }  # which AdamW keeps on the CPU
+        return convert(header["step"], int)
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: damaged ({error}); {AGAIN}") from error

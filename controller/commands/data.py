@@ -10,6 +10,7 @@ from pathlib import Path
 from controller.run.config import Settings
 from controller.run.run import Run, held
 from supernet.data import build as corpora
+from supernet.data import compact as compact_packs
 from supernet.data import shards
 from supernet.data.corpus import MANIFEST, SHARDS, Corpus
 from supernet.data.inspection import contact_sheet
@@ -44,16 +45,45 @@ def prepare(settings: Settings) -> None:
     print(f"{folder}: {len(clips)} recordings are prepared, {len(rejected)} cannot be used")
 
 
-def pack(settings: Settings, output: str, shard_mb: float = 1000.0) -> None:
+def pack(
+    settings: Settings,
+    output: str | None = None,
+    shard_mb: float = 1000.0,
+    compact: str | None = None,
+    max_mb: float = 50.0,
+) -> None:
     """Pack the run's corpus.
 
     Args:
         output: folder for the shards; from then on the `data.folder` of whoever trains.
         shard_mb: size of a shard, MB.
+        compact: in place of shards, new folder for a small pack: mouths as video, sound as Opus, for `data unpack`.
+        max_mb: size of the small pack at most, MB; of a larger corpus, as many clips of each speaker as fit.
     """
     with Run(settings).working() as run:
-        packed = shards.pack(Corpus.open(run.paths.corpus), Path(output), shard_mb)
-    print(f"{packed.folder}: {packed.describe()}; train with --data.folder {packed.folder}")
+        corpus = Corpus.open(run.paths.corpus)
+        if output and not compact:
+            packed = shards.pack(corpus, Path(output), shard_mb)
+            print(f"{packed.folder}: {packed.describe()}; train with --data.folder {packed.folder}")
+        elif compact and not output:
+            small = compact_packs.pack(corpus, settings.data, Path(compact), max_mb)
+            print(f"{compact}: {small.size / 1e6:.1f} MB, {small.kept}; data hash {small.data_hash[:16]}")
+        else:
+            raise UserError("--output, --compact: give one of the two, a folder for shards or for a small pack")
+
+
+def unpack(pack: str, output: str) -> None:
+    """Make a corpus of a small pack.
+
+    Args:
+        pack: folder that `data pack --compact` wrote.
+        output: new folder for the corpus.
+    """
+    corpus, other_bits = compact_packs.unpack(Path(pack), Path(output))
+    if other_bits:
+        print(f"{other_bits} clips are decoded to other bits here than where they were packed: another data hash")
+    options = corpus.folder / compact_packs.OPTIONS
+    print(f"{output}: {corpus.describe()}; data hash {corpus.hash[:16]}; train with --config NAME --config {options}")
 
 
 def inspect(settings: Settings, output: str | None = None, clips: int = 12) -> None:

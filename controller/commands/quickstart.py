@@ -5,7 +5,6 @@ Each stage goes on where it was killed, so that the same command started again e
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +14,7 @@ from controller.run.confirmation import confirm
 from controller.run.report import write_report
 from controller.run.run import Run
 from eval.evaluation_report import EvaluationReport
-from supernet.files import write_text
+from supernet.files import write_json
 from supernet.space import SearchSpace
 
 STAGES = ("corpus", "supernet", "scoring", "search", "retrain", "evaluation", "report")
@@ -87,4 +86,4 @@ class Clock:
             yield
         finally:
             self.spent[name] = self.spent.get(name, 0) + time.monotonic() - begun
-            write_text(self.path, json.dumps(self.spent))
+            write_json(self.path, self.spent)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import torch
 
 from controller.run.config import Settings
-from controller.run.confirmation import confirm, found
+from controller.run.confirmation import check_winner, confirm, found
 from controller.run.report import write_report
 from controller.run.run import Run, made
 from controller.search.reward import Costs, RewardSettings
@@ -147,6 +147,8 @@ def evaluate(
         raise UserError(f"lips: must be some of {', '.join(LIPS)}, each once; not {', '.join(seen) or 'empty'}")
     with Run(settings).working() as run:
         other = Corpus.open(corpus) if corpus else None
+        if not model and run.paths.outcome.is_file():
+            check_winner(run, found(run))
         print(run.evaluate(list, Path(model) if model else None, other, perceptual, seen).text())
         print()
         print(run.evaluate_wiener(list, other, perceptual).text())
@@ -194,6 +196,8 @@ def enhance(
     """
     path = Path(model) if model else SMALL
     rule = lip_region or read_notes(path).get("lip_region", "detect")
+    if rule not in get_args(Rule):
+        raise UserError(f"{path}: its lip_region is {rule!r}, none of {', '.join(get_args(Rule))}; give --lip_region")
     find_lips = partial(lip_frames, rule=rule, landmark_model=landmark_model)
     for written in enhance_source(load(path), source, output, lips, no_lips, find_lips=find_lips):
         print(written)

@@ -6,8 +6,11 @@ from dataclasses import asdict, dataclass, field
 from math import isfinite, nan
 from typing import Any, Literal, Protocol
 
+from msgspec import Struct
+
 from controller.ladder.ledger import Ledger
 from supernet.errors import UserError
+from supernet.records import convert
 from supernet.space import Subnet
 
 Fidelity = Literal["shared", "finetuned", "extrapolated", "retrained"]
@@ -50,16 +53,31 @@ class Evaluation:
 
     @classmethod
     def read(cls, record: dict[str, Any]) -> Evaluation:
+        """Raises ValueError, or UserError for its subnet, where the record is damaged."""
+        said = convert(record, Record)
         return cls(
-            **{
-                **record,
-                "subnet": Subnet.parse(record["subnet"]),
-                "si_snri": _or_nan(record["si_snri"]),
-                "standard_error": _or_nan(record["standard_error"]),
-                "curve": tuple(_or_nan(value) for value in record["curve"]),
-                "by_condition": {name: _or_nan(value) for name, value in record.get("by_condition", {}).items()},
-            }
+            Subnet.parse(said.subnet),
+            said.fidelity,
+            _or_nan(said.si_snri),
+            _or_nan(said.standard_error),
+            said.clips,
+            tuple(map(_or_nan, said.curve)),
+            said.seconds,
+            {name: _or_nan(value) for name, value in said.by_condition.items()},
         )
+
+
+class Record(Struct, frozen=True):
+    """An Evaluation in JSON values, null for NaN."""
+
+    subnet: str
+    fidelity: Fidelity
+    si_snri: float | None
+    standard_error: float | None
+    clips: int
+    curve: list[float | None]
+    seconds: float
+    by_condition: dict[str, float | None] = {}
 
 
 def _or_null(value: float) -> float | None:
@@ -97,8 +115,11 @@ class LedgeredEvaluator:
         if record is None:
             return None
         try:
-            return Evaluation.read(record)
-        except (TypeError, KeyError, AttributeError, UserError) as error:
+            evaluation = Evaluation.read(record)
+            if evaluation.subnet != subnet:
+                raise ValueError(f"it is of {evaluation.subnet}")
+            return evaluation
+        except (ValueError, UserError) as error:
             raise self.ledger.damaged(identity, error) from error
 
     def store(self, evaluation: Evaluation) -> None:

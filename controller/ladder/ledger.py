@@ -1,7 +1,8 @@
 """The ledger: every evaluation ever paid for, in one SQLite file on a local disk.
 
 Written by the parent process alone. Each row is committed by itself, so a process killed at any moment loses at most
-the evaluation it was computing.
+the evaluation it was computing. A record holds a hash of itself and its key; rows of former versions, without, are read
+too.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from supernet.checkpoint import identity_hash
 from supernet.errors import UserError
+from supernet.records import HASH, digest
 
 
 class Ledger:
@@ -31,6 +33,11 @@ class Ledger:
                 "CREATE TABLE IF NOT EXISTS evaluations "
                 "(row INTEGER PRIMARY KEY, key TEXT UNIQUE NOT NULL, identity TEXT NOT NULL, record TEXT NOT NULL)"
             )
+            ((found,),) = self._connection.execute("PRAGMA integrity_check(1)")  # a millisecond a megabyte
+            tables = {name for (name,) in self._connection.execute("SELECT tbl_name FROM sqlite_master")}
+        if found != "ok" or tables != {"evaluations"}:
+            what = found if found != "ok" else f"it holds {', '.join(sorted(tables))}"
+            raise UserError(f"{self.path}: cannot be used as a ledger ({what}); move it away and try again")
 
     @contextmanager
     def _readable(self) -> Iterator[None]:
@@ -48,10 +55,11 @@ class Ledger:
         """The record stored for `identity`, or None."""
         key = identity_hash(identity)
         with self._readable():
-            row = self._connection.execute("SELECT record FROM evaluations WHERE key = ?", [key]).fetchone()
+            query = "SELECT key, identity, record FROM evaluations WHERE key = ?"
+            row = self._connection.execute(query, [key]).fetchone()
         try:
-            return json.loads(row[0]) if row else None
-        except ValueError as error:
+            return _read(key, *row)[1] if row else None
+        except (ValueError, RecursionError) as error:
             raise self.damaged(identity, error) from error
 
     def damaged(self, identity: dict[str, Any], error: Exception) -> UserError:
@@ -62,17 +70,16 @@ class Ledger:
     def put(self, identity: dict[str, Any], record: dict[str, Any]) -> None:
         """Store a record, durably once this returns. Raises sqlite3.IntegrityError when there is one already, and
         ValueError for a NaN, which JSON does not have."""
+        key = identity_hash(identity)
+        values = [key, json.dumps(identity), json.dumps({**record, HASH: digest([key, record])}, allow_nan=False)]
         with self._readable():
-            self._connection.execute(
-                "INSERT INTO evaluations (key, identity, record) VALUES (?, ?, ?)",
-                [identity_hash(identity), json.dumps(identity), json.dumps(record, allow_nan=False)],
-            )
+            self._connection.execute("INSERT INTO evaluations (key, identity, record) VALUES (?, ?, ?)", values)
 
     def rows(self) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         """Every (identity, record), in the order in which they were stored."""
         with self._readable():
-            found = self._connection.execute("SELECT identity, record FROM evaluations ORDER BY row").fetchall()
-        return [(json.loads(identity), json.loads(record)) for identity, record in found]
+            found = self._connection.execute("SELECT key, identity, record FROM evaluations ORDER BY row").fetchall()
+        return [_read(row[0], *row) for row in found]
 
     def close(self) -> None:
         self._connection.close()
@@ -82,3 +89,14 @@ class Ledger:
 
     def __exit__(self, *error: object) -> None:
         self.close()
+
+
+def _read(key: str, stored: str, identity: str, record: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Identity and record of a row that was found under `key`. Raises ValueError where they are not as stored."""
+    said, found = json.loads(identity), json.loads(record)
+    if not (isinstance(said, dict) and isinstance(found, dict)):
+        raise ValueError("no JSON object")
+    seal = found.pop(HASH, None)
+    if not key == stored == identity_hash(said) or seal not in (None, digest([key, found])):
+        raise ValueError("it was changed since it was written")
+    return said, found

@@ -5,12 +5,11 @@ A candidate whose training diverges is passed over, and the search's next best t
 
 from __future__ import annotations
 
-from typing import Any
-
-from controller.run.run import SEARCH_AGAIN, Run
+from controller.run.run import Run
+from controller.search.document import SearchDocument
 from controller.search.reward import RewardSettings, reward_of
 from supernet.errors import UserError
-from supernet.space import SearchSpace, Subnet
+from supernet.space import Subnet
 from supernet.training import Diverged
 
 
@@ -56,6 +55,13 @@ def found(run: Run) -> Subnet:
     return max(subnets, key=lambda subnet: reward_of(reward, subnet, scores[subnet].si_snri, costs))
 
 
+def check_winner(run: Run, winner: Subnet) -> None:
+    """Raise UserError when the run's winner.safetensors holds another subnet."""
+    if run.winner.subnet != winner:
+        held = f"{run.paths.winner}: holds {run.winner.subnet}"
+        raise UserError(f"{held}, but the winner is {winner}; run `ofa-avse retrain`")
+
+
 def candidates(run: Run) -> list[Subnet]:
     """The best of the run's search, its own choice first: as many as `search.confirm` said then, without those whose
     training diverged unless that of all did."""
@@ -67,20 +73,12 @@ def _ranked(run: Run) -> tuple[list[Subnet], int, RewardSettings]:
     """The search's candidates and as many of the next best, the best first; the number of candidates; and the reward
     by which the search chose them."""
     outcome = run.searched()
-    try:
-        named = [Subnet.parse(name) for name in outcome["candidates"]]
-        others = [subnet for subnet in _by_reward(outcome) if subnet not in named]
-        return [*named, *others[: len(named)]], len(named), RewardSettings(**outcome["reward"])
-    except (KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{run.paths.outcome}: damaged ({error!r}); {SEARCH_AGAIN}") from error
+    named = [Subnet.parse(name) for name in outcome.candidates]
+    others = [subnet for subnet in _by_reward(outcome) if subnet not in named]
+    return [*named, *others[: len(named)]], len(named), outcome.reward
 
 
-def _by_reward(outcome: dict[str, Any]) -> list[Subnet]:
+def _by_reward(outcome: SearchDocument) -> list[Subnet]:
     """Every subnet that the search evaluated and that may win, the best first."""
-    rewards = {
-        Subnet.parse(step["subnet"]): step["reward"] for step in outcome["trajectory"] if step["si_snri"] is not None
-    }
-    bound = outcome["settings"]["compute_bound"]
-    return sorted(
-        (subnet for subnet in rewards if SearchSpace.within_bound(subnet) or not bound), key=rewards.get, reverse=True
-    )
+    rewards = {Subnet.parse(step.subnet): step.reward for step in outcome.trajectory if step.si_snri is not None}
+    return sorted(filter(outcome.may_win, rewards), key=rewards.__getitem__, reverse=True)

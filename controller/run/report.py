@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,9 @@ import torch
 
 from controller.ladder.evaluation import Evaluation
 from controller.run.config import Settings
-from controller.run.confirmation import candidates, found
-from controller.run.run import SEARCH_AGAIN, Run
+from controller.run.confirmation import candidates, check_winner, found
+from controller.run.run import Run
+from controller.search.document import Step
 from eval.evaluation_report import EvaluationReport, Group, Mean
 from eval.metrics import si_snr
 from eval.report.content import (
@@ -27,7 +29,6 @@ from eval.report.content import (
 from eval.report.front import write_front
 from eval.report.page import write_page
 from supernet.data.mixing.batches import FixedMixtures
-from supernet.errors import UserError
 from supernet.space import SearchSpace, Subnet
 from supernet.training import device
 
@@ -49,9 +50,7 @@ def write_report(run: Run) -> Path:
 
 def content(run: Run, winner: Subnet) -> ReportContent:
     settings, table, row = run.settings, run.table, run.table[winner]
-    if run.winner.subnet != winner:
-        held = f"{run.paths.winner}: holds {run.winner.subnet}"
-        raise UserError(f"{held}, but the winner is {winner}; run `ofa-avse retrain`")
+    check_winner(run, winner)
     tested, roles = run.evaluate("test"), _roles(run, winner)
     score, tuned = _score(tested.overall("true"), "si_snri"), run.finetuned(list(roles.values()))
     return ReportContent(
@@ -84,20 +83,17 @@ def _settings(settings: Settings) -> dict[str, str]:
 
 def _search(run: Run) -> dict[str, Any]:
     outcome = run.searched()
-    try:
-        return {
-            "search": [_search_row(step) for step in outcome["trajectory"]],
-            "search_method": outcome["settings"]["method"],
-            "search_fidelity": outcome["winner"]["fidelity"],
-            "search_clips": outcome["winner"]["clips"],
-        }
-    except (KeyError, TypeError) as error:
-        raise UserError(f"{run.paths.outcome}: damaged ({error!r}); {SEARCH_AGAIN}") from error
+    return {
+        "search": [_search_row(step) for step in outcome.trajectory],
+        "search_method": outcome.settings["method"],
+        "search_fidelity": outcome.winner.fidelity,
+        "search_clips": outcome.winner.clips,
+    }
 
 
-def _search_row(step: dict) -> SearchRow:
-    si_snri = float("nan") if step["si_snri"] is None else step["si_snri"]
-    return SearchRow(step["episode"], step["step"], step["subnet"], step["params"], si_snri, step["reward"])
+def _search_row(step: Step) -> SearchRow:
+    si_snri = math.nan if step.si_snri is None else step.si_snri
+    return SearchRow(step.episode, step.step, step.subnet, step.params, si_snri, step.reward)
 
 
 def _roles(run: Run, winner: Subnet) -> dict[str, Subnet]:

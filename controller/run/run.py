@@ -6,7 +6,6 @@ when its result is there and still belongs to its inputs.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,16 +14,18 @@ from dataclasses import asdict
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 import yaml
+from msgspec import Struct, to_builtins
 from torch import Tensor
 
 from controller.ladder.evaluation import Evaluation, LedgeredEvaluator
 from controller.ladder.finetuning import FineTuning
 from controller.ladder.ledger import Ledger
 from controller.run.config import Settings
+from controller.search.document import SearchDocument
 from controller.search.loop import LEDGER, RESULT, SearchResult
 from controller.search.loop import search as search_space
 from controller.search.reward import Costs
@@ -43,7 +44,7 @@ from supernet.data.corpus import LISTS, MANIFEST, Corpus
 from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
 from supernet.distributed import local_size, process_rank, world_size
 from supernet.errors import UserError
-from supernet.files import read_json, write_atomically, write_text
+from supernet.files import read_json, with_hash, write_atomically, write_json, write_text
 from supernet.model import AVConvTasNet
 from supernet.recipe import NetworkObjective, SupernetObjective
 from supernet.settings import TrainingSettings
@@ -92,6 +93,15 @@ class ValidationScore(NamedTuple):
         return f"SI-SNRi {self.si_snri:.2f} dB +- {self.standard_error:.2f} (retrained, {self.clips} clips)"
 
 
+class ValidationNote(Struct):
+    """A ValidationScore on disk; the subnet is not noted by former versions."""
+
+    si_snri: float
+    standard_error: float
+    clips: int
+    subnet: str = ""
+
+
 class Run:
     """What a run holds, opened when it is first asked for, and the stages that make it.
 
@@ -134,7 +144,7 @@ class Run:
 
     def keep_settings(self) -> None:
         """Write the settings where a user finds them; as a `--config` they give the same run again."""
-        write_text(self.paths.settings, yaml.safe_dump(asdict(self.settings), sort_keys=False))
+        write_text(self.paths.settings, with_hash(yaml.safe_dump(asdict(self.settings), sort_keys=False)))
 
     # What it holds
 
@@ -158,7 +168,10 @@ class Run:
 
     @cached_property
     def supernet(self) -> AVConvTasNet:
-        return load(made(self.paths.supernet, "train")).to(device())
+        network = load(made(self.paths.supernet, "train"))
+        if network.subnet != SearchSpace.largest:
+            raise UserError(f"{self.paths.supernet}: holds {network.subnet}, no supernet; run `ofa-avse train` again")
+        return network.to(device())
 
     @cached_property
     def table(self) -> QualityTable:
@@ -175,14 +188,9 @@ class Run:
         """The retrained winner."""
         return load(made(self.paths.winner, "retrain")).to(device())
 
-    def searched(self, path: Path | None = None) -> dict[str, Any]:
+    def searched(self, path: Path | None = None) -> SearchDocument:
         """What the last search has written, or the last one of a method, at `path`."""
-        path = path or self.paths.outcome
-        document = read_json(made(path, "search"), SEARCH_AGAIN)
-        winner = document.get("winner")
-        if not isinstance(winner, dict) or not isinstance(winner.get("subnet"), str):
-            raise UserError(f"{path}: damaged (no winner); {SEARCH_AGAIN}")
-        return document
+        return read_json(made(path or self.paths.outcome, "search"), SEARCH_AGAIN, SearchDocument)
 
     def diverged(self, subnet: Subnet) -> bool:
         """Whether the training of `subnet` from scratch diverged, under the settings as they are now."""
@@ -194,20 +202,16 @@ class Run:
         note = self.paths.of(subnet, VALIDATION)
         if not note.is_file():
             return None
-        try:
-            score = ValidationScore(**read_json(note, VALIDATE_AGAIN))
-            return ValidationScore(float(score.si_snri), float(score.standard_error), int(score.clips))
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{note}: damaged ({error}); {VALIDATE_AGAIN}") from error
+        said = read_json(note, VALIDATE_AGAIN, ValidationNote)
+        if said.subnet not in ("", str(subnet)):
+            raise UserError(f"{note}: is of {said.subnet}; {VALIDATE_AGAIN}")
+        return ValidationScore(said.si_snri, said.standard_error, said.clips)
 
     @property
     def stage_seconds(self) -> dict[str, float]:
         """What the stages of quickstart have taken, in all."""
         path = self.paths.stage_seconds
-        seconds = read_json(path, "delete it") if path.is_file() else {}
-        if not all(isinstance(value, (int, float)) for value in seconds.values()):
-            raise UserError(f"{path}: damaged (no seconds); delete it")
-        return seconds
+        return read_json(path, "delete it", dict[str, float]) if path.is_file() else {}
 
     @property
     def test_lists(self) -> list[str]:
@@ -281,13 +285,13 @@ class Run:
         evaluator = LedgeredEvaluator(self.fine_tuning(), self.ledger)
         return {subnet: evaluator.evaluate(subnet) for subnet in subnets}
 
-    def extrapolated(self, document: dict[str, Any]) -> dict[Subnet, float]:
+    def extrapolated(self, document: SearchDocument) -> dict[Subnet, float]:
         """SI-SNRi in dB of the subnets of a search as full training would make it: the fidelity `extrapolated`.
 
         The ten epochs of each are carried on by the mean offset of those that this run has retrained, which keeps their
         ranking; empty while none is retrained.
         """
-        curves = {Subnet.parse(name): curve for name, curve in document["curves"].items() if curve}
+        curves = {Subnet.parse(name): curve for name, curve in document.curves.items() if curve}
         scores = {subnet: self.retrained(subnet) for subnet in curves}
         anchors = {subnet: score.si_snri for subnet, score in scores.items() if score}
         return anchored(curves, anchors) if anchors else {}
@@ -300,12 +304,12 @@ class Run:
         try:
             train(network, mixtures, NetworkObjective(), training, folder, self.tracker, name, watch)
         except Diverged:
-            write_text(folder / DIVERGED, json.dumps(asdict(training)) + "\n")
+            write_json(folder / DIVERGED, asdict(training))
             raise
         if not (folder / VALIDATION).is_file():
             scores = validate(network, self.validation)
-            content = ValidationScore(scores.mean, scores.standard_error, len(scores.si_snri))._asdict()
-            write_text(folder / VALIDATION, json.dumps(content) + "\n")
+            note = ValidationNote(scores.mean, scores.standard_error, len(scores.si_snri), str(subnet))
+            write_json(folder / VALIDATION, to_builtins(note))
         return network
 
     def keep_winner(self, subnet: Subnet) -> Path:
@@ -340,7 +344,10 @@ def _evaluate(
     fixed: FixedMixtures, model: Callable[..., Tensor], title: str, path: Path, perceptual: bool, lips: Sequence[str]
 ) -> EvaluationReport:
     known = EvaluationReport.load(path) if path.is_file() else None
-    if known and (known.data_hash != fixed.data_hash or (perceptual and "pesq" not in known.overall(NOISY).means)):
+    if known and (
+        (known.model, known.data_hash) != (title, fixed.data_hash)
+        or (perceptual and "pesq" not in known.overall(NOISY).means)
+    ):
         known = None
     missing = [name for name in lips if not known or name not in known.signals]
     if missing:

@@ -7,19 +7,19 @@ seconds), and goes on where it stopped, with the trajectory and the winner that 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from math import isnan
 from pathlib import Path
-from typing import Any
 
+from msgspec import to_builtins
 from tqdm import tqdm
 
 from controller.ladder.evaluation import Evaluation, Evaluator, LedgeredEvaluator
 from controller.ladder.executor import Executor
 from controller.ladder.ledger import Ledger
 from controller.search.algorithm1 import progressive_shrinking
+from controller.search.document import SearchDocument, Step, Winner
 from controller.search.oracle import BudgetSpent, Oracle, Row
 from controller.search.reward import Costs, RewardSettings
 from controller.search.rivals import require
@@ -31,7 +31,7 @@ from controller.search.rivals.unlearned import expected_improvement_search, rand
 from controller.search.settings import SearchSettings
 from controller.search.surrogate import surrogate_search
 from supernet.errors import UserError
-from supernet.files import write_text
+from supernet.files import write_json
 from supernet.space import SearchSpace, Subnet
 from supernet.tracking import Tracker
 
@@ -164,27 +164,27 @@ def _result(oracle: Oracle, settings: SearchSettings, budget_spent: bool) -> Sea
 
 def _write(result: SearchResult, path: Path) -> None:
     """Write `search.json`, whole or not at all. NaN becomes null."""
-    document = {
-        "winner": {**result.winner.record(), "reward": result.winner_reward},
-        "candidates": [str(subnet) for subnet in result.candidates],
-        "ended": "max_evaluations spent" if result.budget_spent else "all episodes done",
-        "distinct_evaluations": len(result.evaluations),
-        "reward": asdict(result.reward),
-        "settings": asdict(result.settings),
-        "curves": {str(e.subnet): list(e.curve) for e in result.evaluations if not isnan(e.si_snri)},
-        "trajectory": [_row(row) for row in result.rows],
-    }
-    write_text(path, json.dumps(document, indent=1, allow_nan=False) + "\n")
+    document = SearchDocument(
+        winner=Winner(**result.winner.record(), reward=result.winner_reward),
+        candidates=[str(subnet) for subnet in result.candidates],
+        ended="max_evaluations spent" if result.budget_spent else "all episodes done",
+        distinct_evaluations=len(result.evaluations),
+        reward=result.reward,
+        settings=asdict(result.settings),
+        curves={str(e.subnet): list(e.curve) for e in result.evaluations if not isnan(e.si_snri)},
+        trajectory=[_step(row) for row in result.rows],
+    )
+    write_json(path, to_builtins(document))
 
 
-def _row(row: Row) -> dict[str, Any]:
-    return {
-        "episode": row.move.episode,
-        "step": row.move.step,
-        "subnet": str(row.move.subnet),
-        "action": row.move.action,
-        "params": row.parameters,
-        "si_snri": None if isnan(row.si_snri) else row.si_snri,
-        "reward": row.reward,
-        "cached": row.cached,
-    }
+def _step(row: Row) -> Step:
+    return Step(
+        episode=row.move.episode,
+        step=row.move.step,
+        subnet=str(row.move.subnet),
+        action=row.move.action,
+        params=row.parameters,
+        si_snri=None if isnan(row.si_snri) else row.si_snri,
+        reward=row.reward,
+        cached=row.cached,
+    )

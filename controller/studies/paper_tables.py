@@ -6,13 +6,12 @@ Source: section 4 of "Efficient Audio-Visual Speech Enhancement via Neural Archi
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import Any
 
 from controller.run.config import Settings
-from controller.run.run import SEARCH_AGAIN, Run
+from controller.run.run import Run
+from controller.search.document import SearchDocument, Step
 from eval.costs import parameters
 from eval.report import markdown
-from supernet.errors import UserError
 from supernet.space import AXES, SearchSpace, Subnet
 
 SYMBOLS = dict(zip(AXES, "EBXRHV", strict=True))
@@ -37,29 +36,24 @@ def tables(settings: Settings) -> None:
     """Print both tables as Markdown."""
     run = Run(settings)
     document = run.searched(run.paths.search / "ppo.json")
-    try:
-        print(f"{progression(document)}\n\n{comparison(run, document)}")
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        damaged = f"{run.paths.search}: ppo.json or random.json is damaged"
-        raise UserError(f"{damaged} ({error!r}); {SEARCH_AGAIN}") from error
+    print(f"{progression(document)}\n\n{comparison(run, document)}")
 
 
-def progression(document: dict[str, Any]) -> str:
+def progression(document: SearchDocument) -> str:
     """Table 2: each step of the search that found a better reward than all before it, the paper's steps beside."""
     best, before, ours = None, SearchSpace.largest, []
-    base = document["trajectory"][0]
-    for number, step in enumerate(document["trajectory"]):
-        subnet = Subnet.parse(step["subnet"])
-        bounded = SearchSpace.within_bound(subnet) or not document["settings"]["compute_bound"]
-        may_win = bounded and step["si_snri"] is not None
-        if number and not (may_win and (best is None or step["reward"] > best)):
+    base = document.trajectory[0]
+    for number, step in enumerate(document.trajectory):
+        subnet = Subnet.parse(step.subnet)
+        may_win = document.may_win(subnet) and step.si_snri is not None
+        if number and not (may_win and (best is None or step.reward > best)):
             continue
-        best = step["reward"] if number else None  # the start itself exceeds the bound
+        best = step.reward if number else None  # the start itself exceeds the bound
         change = ", ".join(_changes(before, subnet)) if number else "baseline"
-        ours.append((f"{number}", _millions(step["params"]), *_decibels(step, base), f"{step['reward']:.3f}", change))
+        ours.append((f"{number}", _millions(step.params), *_decibels(step, base), f"{step.reward:.3f}", change))
         before = subnet
     names = ("step", "params (M)", "SI-SNRi (dB)", "Δ SI-SNR", "reward", "key change")
-    found = f"{document['winner']['fidelity']}, {document['winner']['clips']} validation clips"
+    found = f"{document.winner.fidelity}, {document.winner.clips} validation clips"
     title = (
         f"Table 2. Progression of the search ({found}); on the right the paper's, whose rewards its eq. 3 cannot give."
     )
@@ -68,17 +62,15 @@ def progression(document: dict[str, Any]) -> str:
     return f"{title}\n\n{markdown.table(headers, [[*a, *b] for a, b in rows])}"
 
 
-def comparison(run: Run, document: dict[str, Any]) -> str:
+def comparison(run: Run, document: SearchDocument) -> str:
     """Table 3's search rows, at every fidelity that the run knows."""
     path = run.paths.search / "random.json"
     random = run.searched(path) if path.is_file() else None
     carried = run.extrapolated(document) | (run.extrapolated(random) if random else {})
     systems = {
-        "AVSE baseline": (SearchSpace.largest, document["trajectory"][0]["si_snri"]),
-        "random search, best": (Subnet.parse(random["winner"]["subnet"]), random["winner"]["si_snri"])
-        if random
-        else None,
-        "found by the controller": (Subnet.parse(document["winner"]["subnet"]), document["winner"]["si_snri"]),
+        "AVSE baseline": (SearchSpace.largest, document.trajectory[0].si_snri),
+        "random search, best": (Subnet.parse(random.winner.subnet), random.winner.si_snri) if random else None,
+        "found by the controller": (Subnet.parse(document.winner.subnet), document.winner.si_snri),
     }
     rows = []
     for name, system in systems.items():
@@ -102,7 +94,7 @@ def comparison(run: Run, document: dict[str, Any]) -> str:
     headers = ["model", "subnet", "params (M)", "SI-SNRi fine-tuned", "extrapolated", "retrained", "RTF (this CPU)"]
     headers += ["paper: params (M)", "paper: SI-SNRi", "paper: RTF"]
     looks = {"controller": document, "random": random}
-    counts = ", ".join(f"{name} {d['distinct_evaluations']}" for name, d in looks.items() if d)
+    counts = ", ".join(f"{name} {d.distinct_evaluations}" for name, d in looks.items() if d)
     title = (
         f"Table 3. Search rows (validation list, dB; distinct evaluations: {counts}); the paper's are of CEC2's test."
     )
@@ -115,11 +107,11 @@ def _changes(before: Subnet, after: Subnet) -> list[str]:
     return [f"{SYMBOLS[axis]}:{old:g}→{new:g}" for axis, (old, new) in values.items() if old != new]
 
 
-def _decibels(step: dict[str, Any], base: dict[str, Any]) -> tuple[str, str]:
+def _decibels(step: Step, base: Step) -> tuple[str, str]:
     """SI-SNRi of a step, and its difference to the baseline's."""
-    if step["si_snri"] is None or base["si_snri"] is None:
-        return _number(step["si_snri"]), ""
-    return _number(step["si_snri"]), f"{step['si_snri'] - base['si_snri']:+.2f}"
+    if step.si_snri is None or base.si_snri is None:
+        return _number(step.si_snri), ""
+    return _number(step.si_snri), f"{step.si_snri - base.si_snri:+.2f}"
 
 
 def _number(value: float | None) -> str:

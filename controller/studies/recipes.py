@@ -10,7 +10,6 @@ worth at this width, corpus and cost.
 
 from __future__ import annotations
 
-import json
 import time
 from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, field, replace
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from msgspec import Struct
 from tqdm import tqdm
 
 from controller.run.config import Settings
@@ -33,7 +33,7 @@ from eval.table.quality_table import QualityTable
 from eval.table.shipped import Tables, of_seeds
 from supernet.elastic import Norm
 from supernet.errors import UserError
-from supernet.files import read_json, write_text
+from supernet.files import read_json, write_json
 from supernet.model import AVConvTasNet
 from supernet.processes import WorkerPool
 from supernet.recipe import SupernetObjective, Visit, sampler_for
@@ -134,7 +134,7 @@ def train_one(settings: Settings, name: str) -> None:
     resumed = folder.is_dir()
     train(supernet, run.mixtures(training), objective, training, folder, description=name)
     if not resumed:
-        write_text(folder / MEASURED, json.dumps({"seconds": time.monotonic() - began}))
+        write_json(folder / MEASURED, {"seconds": time.monotonic() - began})
     shared_table(supernet, run.validation, asdict(training), folder / SCORES)
 
 
@@ -201,10 +201,11 @@ def _seconds(folder: Path) -> str:
     path = folder / MEASURED
     if not path.is_file():
         return "-"
-    seconds = read_json(path, "delete it").get("seconds")
-    if not isinstance(seconds, float):
-        raise UserError(f"{path}: damaged (no seconds); delete it")
-    return f"{seconds:.0f}"
+    return f"{read_json(path, 'delete it', Measured).seconds:.0f}"
+
+
+class Measured(Struct):
+    seconds: float
 
 
 def _truth(settings: Settings, folder: str | None) -> QualityTable | None:

@@ -39,7 +39,7 @@ from eval.table.fill import shared_table
 from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from eval.table.scoring import Prepared
 from eval.table.shipped import SUPERNET, TABLES, Tables
-from supernet.checkpoint import load, read_notes
+from supernet.checkpoint import load, read_notes, weights_hash
 from supernet.data.build import TRAINING_ONLY
 from supernet.data.mixing.batches import FixedMixtures
 from supernet.errors import UserError
@@ -126,7 +126,7 @@ def _supernet(run: Run) -> AVConvTasNet:
     if shipped.is_file() and _same_training(run, shipped):
         if not (weights.is_file() or weights.with_name(CHECKPOINT).is_file()):
             write_atomically(weights, lambda temporary: shutil.copyfile(shipped, temporary))
-        if weights.is_file() and weights.read_bytes() == shipped.read_bytes():
+        if weights.is_file() and weights_hash(run.supernet) == weights_hash(load(shipped)):
             return run.supernet
     return run.train()
 

@@ -1,5 +1,6 @@
 """Header and rows of a quality table, and the file that holds them: CSV, with the header above the columns as lines
-`# key: value`, so that a spreadsheet opens it. Free of torch.
+`# key: value`, so that a spreadsheet opens it. The first of these is a hash of the rest; a table without it, as former
+versions wrote it or a user has changed it, is read too. Free of torch.
 """
 
 from __future__ import annotations
@@ -10,27 +11,33 @@ import json
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
+
+from msgspec import Meta, Struct
 
 from supernet.errors import UserError
-from supernet.files import write_text
+from supernet.files import with_hash, without_hash, write_text
+from supernet.records import convert
 from supernet.settings import without_deleted
-from supernet.space import Subnet
+from supernet.space import WIDEST, SearchSpace, Subnet
+
+Count = Annotated[int, Meta(ge=1)]
 
 
 @dataclass(frozen=True)
 class QualityHeader:
     """How the rows came about; one table never mixes two ways."""
 
-    fidelity: str  # "shared", "finetuned", "extrapolated" or "retrained"
-    clips: int  # each row is a mean over so many clips
-    width: float
+    fidelity: Literal["shared", "finetuned", "extrapolated", "retrained"]
+    clips: Count  # each row is a mean over so many clips
+    width: Annotated[float, Meta(gt=0, le=WIDEST)]
     causal: bool
-    norm: str
+    norm: Literal["global", "frame"]
     machine: str = ""  # fingerprint of the machine that measured, threads included; "" where nothing was measured
-    threads: int = 1  # torch threads while measuring
-    seconds: float = 1.0  # duration of the measured clip
+    threads: Count = 1  # torch threads while measuring
+    seconds: Annotated[float, Meta(gt=0)] = 1.0  # duration of the measured clip
     data_hash: str = ""
     weights_hash: str = ""
     seed: int = 0
@@ -38,7 +45,7 @@ class QualityHeader:
     training: dict[str, Any] = field(default_factory=dict)  # settings under which each subnet was trained
     command: str = ""  # that makes the table
     versions: str = ""  # of what computed it
-    seeds: int = 1  # trainings that each row is the mean of
+    seeds: Count = 1  # trainings that each row is the mean of
     precision: str = "32-true"  # of the arithmetic behind SI-SNRi
 
 
@@ -63,14 +70,23 @@ class QualityRow:
 
 
 AGAIN = "delete it, and make it again by `ofa-avse score` or `ofa-avse truth`"
-_PREFIX = "si_snri_"
-_KINDS = {  # of the header's fields, in words
-    "str": "a text",
-    "int": "a whole number",
-    "float": "a number",
-    "bool": "true or false",
-    "dict[str, Any]": "an object",
+MOST = len(SearchSpace())  # rows
+LARGEST = 32e6  # bytes
+DECIBELS = (-200.0, 200.0)
+LIMITS = {  # of the columns; SI-SNRi of a condition lies within DECIBELS
+    "params": (1, 1e9),
+    "macs": (1, 1e13),
+    "si_snri": DECIBELS,
+    "si_snri_se": (0, DECIBELS[1]),
+    "rtf": (0, 1e6),
+    "latency_ms": (0, 1e9),
+    "memory_mb": (0, 1e9),
+    "pesq": (-0.5, 4.7),
+    "stoi": (-1, 1),
+    "estoi": (-1, 1),
+    "failures": (0, 1e9),
 }
+_PREFIX = "si_snri_"
 _COLUMNS = tuple(f.name for f in fields(QualityRow) if f.name != "by_condition")
 
 
@@ -103,7 +119,7 @@ def write(path: Path, header: QualityHeader, rows: Sequence[QualityRow]) -> None
         values = [getattr(row, name) for name in _COLUMNS[:-1]] + [" ".join(map(str, row.curve))]
         values += [row.by_condition.get(name, math.nan) for name in conditions]
         writer.writerow(["" if value != value else value for value in values])  # NaN is an empty cell
-    write_text(path, text.getvalue())
+    write_text(path, with_hash(text.getvalue()))
 
 
 def read(path: Path) -> tuple[QualityHeader, list[QualityRow]]:
@@ -114,12 +130,13 @@ def read(path: Path) -> tuple[QualityHeader, list[QualityRow]]:
     """
     if not path.is_file():
         raise UserError(f"{path}: no quality table there; `ofa-avse score` writes one")
-    try:
-        lines = path.read_text().splitlines()
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: is no quality table, but a binary file; `ofa-avse score` writes one") from None
-    comments = [line for line in lines if line.startswith("#")]
+    if path.stat().st_size > LARGEST:
+        raise UserError(f"{path}: is too large for a quality table of at most {MOST} rows; {AGAIN}")
+    lines = without_hash(path, "quality table").splitlines()
+    comments = list(takewhile(lambda line: line.startswith("#"), lines))
     header, count = _read_header(comments, path)
+    if len(lines) - len(comments) - 1 > MOST:
+        raise UserError(f"{path}: holds {len(lines) - len(comments) - 1} rows, and there are {MOST} subnets; {AGAIN}")
     rows = _read_rows(csv.DictReader(lines[len(comments) :], strict=True), path)
     if len(rows) != count:
         raise UserError(f"{path}: damaged, {len(rows)} rows where its header says {count}; {AGAIN}")
@@ -130,38 +147,31 @@ def _read_header(comments: list[str], path: Path) -> tuple[QualityHeader, int]:
     """Header and number of rows from the lines `# key: value`."""
     try:
         values = {key: json.loads(text) for key, text in (line[2:].split(": ", 1) for line in comments)}
-        count = values.pop("rows")
-        header = QualityHeader(**values)
-        kinds = {field.name: field.type for field in fields(QualityHeader)} | {"rows": "int"}
-        for name, value in (values | {"rows": count}).items():
-            if not _is(kinds[name], value):
-                raise TypeError(f"{name} must be {_KINDS[kinds[name]]}, not {json.dumps(value)[:80]}")
-        header = replace(header, training=without_deleted(header.training))
-    except (ValueError, KeyError, TypeError) as error:
+        count = convert({"rows": values.pop("rows", None)}, _Rows).rows
+        header = convert(values, QualityHeader)
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged header ({error}); {AGAIN}") from None
-    return header, count
+    return replace(header, training=without_deleted(header.training)), count
 
 
-def _is(kind: str, value: Any) -> bool:
-    """Whether a JSON value is of the type that a field of the header is annotated with."""
-    if kind in ("int", "float"):
-        numbers = int if kind == "int" else (int, float)
-        return isinstance(value, numbers) and not isinstance(value, bool) and math.isfinite(value)
-    return isinstance(value, {"str": str, "bool": bool, "dict[str, Any]": dict}[kind])
+class _Rows(Struct):
+    rows: int
 
 
 def _read_rows(reader: csv.DictReader, path: Path) -> list[QualityRow]:
     columns = reader.fieldnames or []
     missing = [name for name in _COLUMNS if name not in columns]
     unknown = [name for name in columns if name not in _COLUMNS and not name.startswith(_PREFIX)]
-    if missing or unknown:
-        wrong = [f"{verb} {', '.join(names)}" for verb, names in (("lacks", missing), ("has", unknown)) if names]
+    twice = sorted({name for name in columns if columns.count(name) > 1})
+    if missing or unknown or twice:
+        found = {"lacks": missing, "has": unknown, "has twice": twice}
+        wrong = [f"{verb} {', '.join(names)}" for verb, names in found.items() if names]
         raise UserError(f"{path}: wrong columns ({'; '.join(wrong)}); {AGAIN}")
     rows = []
     try:
         for cells in reader:
             rows.append(_read_row(cells))
-    except (ValueError, TypeError, AttributeError, OverflowError, csv.Error, UserError) as error:
+    except (ValueError, csv.Error, UserError) as error:
         line = len(rows) + 1
         raise UserError(f"{path}: damaged in row {line} ({error}); {AGAIN}") from None
     return rows
@@ -172,6 +182,16 @@ def _read_row(cells: dict[str, str]) -> QualityRow:
         raise ValueError("cells are missing" if None in cells.values() else "too many cells")
     curve = tuple(map(float, cells.pop("curve").split()))
     numbers = {name: math.nan if text == "" else float(text) for name, text in cells.items() if name != "subnet"}
+    for name, value in [*numbers.items(), *(("curve", value) for value in curve)]:
+        low, high = LIMITS.get(name, DECIBELS)
+        if not (low <= value <= high or math.isnan(value)):
+            raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
     by_condition = {name.removeprefix(_PREFIX): numbers.pop(name) for name in list(numbers) if name not in _COLUMNS}
-    numbers |= {name: int(numbers[name]) for name in ("params", "failures")}
-    return QualityRow(subnet=Subnet.parse(cells["subnet"]), curve=curve, by_condition=by_condition, **numbers)
+    whole = {name: _whole(name, numbers.pop(name)) for name in ("params", "failures")}
+    return QualityRow(subnet=Subnet.parse(cells["subnet"]), curve=curve, by_condition=by_condition, **numbers, **whole)
+
+
+def _whole(name: str, value: float) -> int:
+    if not value.is_integer():
+        raise ValueError(f"{name} must be a whole number, not {value:g}")
+    return int(value)

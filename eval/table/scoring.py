@@ -30,6 +30,14 @@ DEEPEST = AXES["repeats"][-1]
 
 
 @dataclass(frozen=True)
+class Passed:
+    """A pass of the supernet, a line of the journal."""
+
+    identity: str
+    scores: dict[str, list[float]]  # SI-SNRi of each clip, by subnet
+
+
+@dataclass(frozen=True)
 class Scores:
     """SI-SNRi of each clip of a list, dB, with the clip's condition."""
 
@@ -132,5 +140,5 @@ def _exits(
 
 def _known(journal: Journal, identity: str) -> dict[Subnet, np.ndarray]:
     """Scores of earlier passes with the same weights and list."""
-    passes = [scores for of, scores in journal.read(lambda row: (row["identity"], row["scores"])) if of == identity]
+    passes = [line.scores for line in journal.read(Passed) if line.identity == identity]
     return {Subnet.parse(name): np.array(values) for scores in passes for name, values in scores.items()}

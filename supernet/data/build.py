@@ -10,12 +10,13 @@ from typing import Any
 
 from tqdm import tqdm
 
-from supernet.data.corpus import LISTS, MANIFEST, SCENES, Clip, Corpus, Split, write_lines
+from supernet.data.corpus import LISTS, MANIFEST, PACK, SCENES, Clip, Corpus, Split, write_lines
 from supernet.data.lips import find as lips
 from supernet.data.mixing import rooms
 from supernet.data.mixing.draw import Drawing
 from supernet.data.recordings import preparing
 from supernet.data.settings import DEGRADING, MIXING, DataSettings, whole_frames
+from supernet.data.sums import SUMS
 from supernet.data.synthetic import talkers as synthetic
 from supernet.errors import UserError
 from supernet.files import read_json, write_text
@@ -52,6 +53,7 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
     claim(folder, settings)
     if (folder / MANIFEST).is_file():
         return Corpus.open(folder)
+    (folder / SUMS).unlink(missing_ok=True)  # of a preparation that was stopped
     for also in settings.also:
         try:
             Corpus.open(also)
@@ -65,17 +67,22 @@ def build(settings: DataSettings, folder: Path | str) -> Corpus:
         clips, scenes = preparing.prepare(folder, settings)
         if scenes:  # before the lists, which may draw them
             write_lines(folder / SCENES, scenes)
-    corpus, frames = Corpus(folder, clips), whole_frames(settings.list_seconds, "data.list_seconds")
+    draw_lists(Corpus(folder, clips), settings)
+    return Corpus.write(folder, clips)
+
+
+def draw_lists(corpus: Corpus, settings: DataSettings) -> None:
+    """Write the fixed lists of a corpus whose clips are there, in place of any others."""
+    frames = whole_frames(settings.list_seconds, "data.list_seconds")
     short = sum(clip.frames < frames for clip in corpus.select("talker"))
     if short:
         tqdm.write(f"{short} talker clips are shorter than data.list_seconds: in the lists they are no targets")
-    for left in (folder / LISTS).glob("*.jsonl"):  # by a preparation that was stopped here, with other lists
+    for left in (corpus.folder / LISTS).glob("*.jsonl"):  # by a preparation that was stopped here, with other lists
         left.unlink()
     for name, split, targets, items in _lists(corpus, settings):
         drawing = Drawing(corpus, settings, split, frames, targets)
         specs = drawing.specs(items, (settings.seed, STREAMS[name]))
-        write_lines(folder / LISTS / f"{name}.jsonl", (spec.to_json() for spec in specs))
-    return Corpus.write(folder, clips)
+        write_lines(corpus.folder / LISTS / f"{name}.jsonl", (spec.to_json() for spec in specs))
 
 
 def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Sequence[Clip], int]]:
@@ -102,15 +109,9 @@ def claim(folder: Path, settings: DataSettings) -> None:
     As long as the corpus is not finished, splits and lists may be asked for in another way: a preparation that was
     refused for too few clips goes on from those that it has made. Raises UserError when other settings differ.
     """
-    unused = UNUSED.get(settings.corpus, ELSEWHERE)
-    wanted = {key: value for key, value in asdict(settings).items() if key not in (*unused, *NEWER)}
-    wanted |= settings.changed([name for name in NEWER if name not in unused])
-    wanted = json.loads(json.dumps(wanted))  # as JSON gives them back
-    wanted.get("synthetic", {}).pop("workers", None)
-    if settings.corpus == "synthetic":
-        wanted["generator"] = synthetic.GENERATOR
-    else:
-        wanted["lip_finder"] = lips.FINDER
+    if (folder / PACK).is_file():
+        raise UserError(f"{folder}: is a compact pack; run `ofa-avse data unpack`, and name the corpus that it writes")
+    wanted = notes(settings)
     path = folder / SETTINGS
     if not (path.is_file() and (any(folder.glob("audio/*")) or (folder / MANIFEST).is_file())):
         write_text(path, json.dumps(wanted, indent=2) + "\n")
@@ -124,3 +125,32 @@ def claim(folder: Path, settings: DataSettings) -> None:
             f"{folder}: holds a corpus made with other settings (data.{', data.'.join(keys)}); "
             "use another folder or delete it"
         )
+
+
+def notes(settings: DataSettings) -> dict[str, Any]:
+    """What a corpus notes of the settings that it is made with: those that change what it holds."""
+    unused = UNUSED.get(settings.corpus, ELSEWHERE)
+    noted = {key: value for key, value in asdict(settings).items() if key not in (*unused, *NEWER)}
+    noted |= settings.changed([name for name in NEWER if name not in unused])
+    noted = json.loads(json.dumps(noted))  # as JSON gives them back
+    noted.get("synthetic", {}).pop("workers", None)
+    if settings.corpus == "synthetic":
+        noted["generator"] = synthetic.GENERATOR
+    else:
+        noted["lip_finder"] = lips.FINDER
+    return noted
+
+
+def noted(folder: Path) -> DataSettings:
+    """The settings that a corpus was made with; those that change nothing of it at their defaults. Raises UserError
+    when they are missing or damaged."""
+    path, again = folder / SETTINGS, "delete the folder and prepare it again"
+    if not path.is_file():
+        raise UserError(f"{path}: not found; {again}")
+    there = read_json(path, again)
+    try:
+        voices = synthetic.SyntheticSettings(**there.pop("synthetic", {}))
+        known = {key: value for key, value in there.items() if key not in ("generator", "lip_finder")}
+        return DataSettings(**known, synthetic=voices)
+    except TypeError as error:
+        raise UserError(f"{path}: damaged ({error}); {again}") from error

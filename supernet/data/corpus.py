@@ -8,6 +8,7 @@ The folder:
     lists/<name>.jsonl one MixtureSpec a line
     scenes.jsonl       one Scene a line, where the recordings came with mixtures of their own
     rooms/<split>/     impulse responses, where they were given (`supernet.data.mixing.rooms`)
+    SHA256SUMS         hashes of all these (`supernet.data.sums`)
 
 or, packed by `supernet.data.shards`, with shards/*.tar and shards.jsonl in place of audio/ and lips/.
 """
@@ -18,17 +19,20 @@ import hashlib
 import json
 import math
 import os
+import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, get_args
 
 import numpy as np
+from msgspec import Meta
 from scipy.io import wavfile
 
+from supernet.data.sums import check, file_hash, read_sums, write_sums
 from supernet.errors import UserError
-from supernet.files import write_atomically, write_text
+from supernet.files import read_lines, write_atomically, write_text
 from supernet.timing import SAMPLE_RATE
 
 Role = Literal["talker", "speech", "noise", "mixture"]
@@ -38,8 +42,10 @@ SPLITS: tuple[Split, ...] = get_args(Split)
 MANIFEST = "manifest.jsonl"
 LISTS = "lists"
 SHARDS = "shards.jsonl"
+PACK = "pack.json"  # marks no corpus, but what `supernet.data.compact` makes one of
 SCENES = "scenes.jsonl"
 ROOMS = "rooms"
+AGAIN = "delete the folder and prepare it again"
 OPEN_FILES = 8192  # memory maps kept: far below the kernel's 65,530 a process; a shard is a single one
 
 
@@ -77,6 +83,7 @@ class Member(NamedTuple):
     offset: int
     dtype: str
     shape: tuple[int, ...]
+    content: str = ""  # sha256 of its bytes; "" in shards of former versions
 
 
 class Corpus:
@@ -85,6 +92,7 @@ class Corpus:
     Args:
         scenes: mixtures as given; those that the folder lists when not given.
         packed: where arrays lie in shards, by what `Clip.audio` and `Clip.lips` say; others are files.
+        sums: hashes of files by the same names, checked when a file is first read.
     """
 
     def __init__(
@@ -93,27 +101,24 @@ class Corpus:
         clips: Iterable[Clip],
         scenes: Iterable[Scene] | None = None,
         packed: Mapping[str, Member] | None = None,
+        sums: Mapping[str, str] | None = None,
     ) -> None:
         self.folder = Path(folder)
         self.clips = tuple(clips)
         self._scenes = scenes
-        self.packed = packed or {}
+        self.packed, self.sums = packed or {}, sums or {}
 
     @cached_property
     def scenes(self) -> tuple[Scene, ...]:
         """The mixtures as given, none for most corpora. Raises UserError for a line that is no scene of its clips."""
         if self._scenes is not None:
             return tuple(self._scenes)
-        path, scenes = self.folder / SCENES, []
-        lines = path.read_text().splitlines() if path.is_file() else []
-        for number, line in enumerate(lines, start=1):
-            try:
-                scene = Scene(**json.loads(line))
-                for clip_id in (scene.target, scene.mixture):
-                    self._by_id[clip_id]
-            except (ValueError, TypeError, KeyError) as error:
-                raise UserError(f"{path}: line {number} is no scene ({error}); delete the folder and prepare it again")
-            scenes.append(scene)
+        path = self.folder / SCENES
+        scenes = read_lines(path, Scene, "scene", AGAIN) if path.is_file() else []
+        for number, scene in enumerate(scenes, start=1):
+            if missing := {scene.target, scene.mixture} - self._by_id.keys():
+                raise UserError(f"{path}: line {number} is no scene (there is no clip '{missing.pop()}'); {AGAIN}")
+        self.check(SCENES)
         return tuple(scenes)
 
     @classmethod
@@ -122,22 +127,23 @@ class Corpus:
         path = Path(folder) / MANIFEST
         if not path.is_file():
             raise UserError(f"{path}: not found; prepare the corpus first (`ofa-avse data`) or correct the folder")
-        clips = []
-        for number, line in enumerate(path.read_text().splitlines(), start=1):
-            try:
-                clips.append(Clip(**json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise UserError(f"{path}: line {number} is no clip ({error}); delete the folder and prepare it again")
+        clips = read_lines(path, Clip, "clip", AGAIN)
         if not clips:
-            raise UserError(f"{path}: holds no clip; delete the folder and prepare it again")
-        return cls(folder, clips, packed=_read_shards(path.with_name(SHARDS)))
+            raise UserError(f"{path}: holds no clip; {AGAIN}")
+        corpus = cls(folder, clips, packed=_read_shards(path.with_name(SHARDS)), sums=read_sums(path.parent))
+        for name in (MANIFEST, SHARDS):
+            corpus.check(name)
+        return corpus
 
     @classmethod
     def write(cls, folder: Path | str, clips: Iterable[Clip]) -> Corpus:
-        """Write the manifest atomically, and return the corpus."""
+        """Write the hashes of the files and, atomically, the manifest; and return the corpus."""
         corpus = cls(folder, clips)
-        write_lines(corpus.folder / MANIFEST, (asdict(clip) for clip in corpus.clips))
-        return corpus
+        manifest = lines(map(asdict, corpus.clips))
+        names = [name for clip in corpus.clips for name in (clip.audio, clip.lips) if (corpus.folder / name).is_file()]
+        write_sums(corpus.folder, [*names, *corpus.listed], {MANIFEST: manifest.encode()})
+        write_text(corpus.folder / MANIFEST, manifest)
+        return cls(folder, corpus.clips, sums=read_sums(corpus.folder))
 
     def joined(self, others: Sequence[Corpus]) -> Corpus:
         """This corpus with the training clips of others, each in its own folder; names get a number before them, for
@@ -146,8 +152,8 @@ class Corpus:
         folders = [corpus.folder.resolve() for corpus in (self, *others)]
         if len(set(folders)) < len(folders):
             raise UserError("data.also: names a corpus twice, or the run's own; name each once")
-        clips, scenes, packed = list(self.clips), list(self.scenes), dict(self.packed)
-        for number, (folder, other) in enumerate(zip(folders[1:], others), start=1):
+        clips, scenes, packed, sums = list(self.clips), list(self.scenes), dict(self.packed), dict(self.sums)
+        for number, (folder, other) in enumerate(zip(folders[1:], others, strict=True), start=1):
             for scene in other.scenes:
                 if other.clip(scene.target).split == "train":
                     scenes.append(
@@ -158,7 +164,8 @@ class Corpus:
                 places = {"audio": str(folder / clip.audio), "lips": clip.lips and str(folder / clip.lips)}
                 clips.append(replace(clip, **names, **places))
             packed |= {str(folder / name): member for name, member in other.packed.items()}
-        return Corpus(self.folder, clips, scenes, packed)
+            sums |= {str(folder / name): value for name, value in other.sums.items()}
+        return Corpus(self.folder, clips, scenes, packed, sums)
 
     @cached_property
     def _by_id(self) -> dict[str, Clip]:
@@ -169,7 +176,8 @@ class Corpus:
         try:
             return self._by_id[clip_id]
         except KeyError:
-            raise UserError(f"{self.folder / MANIFEST}: has no clip '{clip_id}'; the list belongs to another corpus")
+            path = self.folder / MANIFEST
+            raise UserError(f"{path}: has no clip '{clip_id}'; the list belongs to another corpus") from None
 
     def select(self, role: Role | None = None, split: Split | None = None) -> list[Clip]:
         return [c for c in self.clips if role in (None, c.role) and split in (None, c.split)]
@@ -188,32 +196,48 @@ class Corpus:
     def audio(self, clip: Clip, start: int = 0, samples: int | None = None) -> np.ndarray:
         """Excerpt from sample `start`, float32 (samples,) in [-1, 1); to the end when `samples` is None."""
         stop = clip.samples if samples is None else start + samples
-        _check_range(clip, start, stop, clip.samples, "samples")
-        return _map(self._place(clip.audio))[start:stop].astype(np.float32) / 32768
+        wave = self._array(clip.audio)
+        _check_range(clip, start, stop, min(clip.samples, len(wave)), "samples")
+        return wave[start:stop].astype(np.float32) / 32768
 
     def lips(self, clip: Clip, start: int = 0, frames: int | None = None) -> np.ndarray:
         """Excerpt from video frame `start`, uint8 (frames, 96, 96), a read-only view of the file."""
         stop = clip.frames if frames is None else start + frames
-        _check_range(clip, start, stop, clip.frames, "frames")
-        return _map(self._place(clip.lips))[start:stop]
+        lips = self._array(clip.lips)
+        _check_range(clip, start, stop, min(clip.frames, len(lips)), "frames")
+        return lips[start:stop]
 
     def level(self, clip: Clip) -> float:
         """RMS of the whole clip, in [0, 1]."""
-        return _level(self._place(clip.audio))
+        return _level(self._place(clip.audio), self.sums.get(clip.audio))
+
+    def _array(self, name: str) -> np.ndarray:
+        return _map(self._place(name), self.sums.get(name))
 
     def _place(self, name: str) -> str | Member:
         return self.packed.get(name) or os.path.join(self.folder, name)  # a Path would cost more than the reading
+
+    def check(self, name: str) -> None:
+        """Raise UserError when a file of the corpus is another than its hash says; once a process."""
+        if expected := self.sums.get(name):
+            _check_file(os.path.join(self.folder, name), expected)
+
+    @property
+    def listed(self) -> list[str]:
+        """Names of the files, beside the manifest, that decide what mixtures are made of the clips."""
+        lists, rooms = (self.folder / LISTS).glob("*.jsonl"), (self.folder / ROOMS).rglob("*.wav")
+        paths = [*sorted(lists), self.folder / SCENES, *sorted(rooms)]
+        return [path.relative_to(self.folder).as_posix() for path in paths if path.is_file()]
 
     @property
     def hash(self) -> str:
         """sha256 over the manifest, all lists and, where there are any, scenes and impulse responses: what an
         evaluation on this corpus depends on."""
         digest = hashlib.sha256((self.folder / MANIFEST).read_bytes())
-        further = [path for path in [self.folder / SCENES] if path.is_file()]
-        further += sorted((self.folder / ROOMS).rglob("*.wav"))
-        for path in sorted((self.folder / LISTS).glob("*.jsonl")) + further:
-            digest.update(path.name.encode())
-            digest.update(path.read_bytes())
+        for name in self.listed:
+            self.check(name)
+            digest.update(os.path.basename(name).encode())
+            digest.update((self.folder / name).read_bytes())
         return digest.hexdigest()
 
 
@@ -237,21 +261,27 @@ def map_file(path: Path) -> np.memmap:
 
     Its `offset` is where in the file the values begin. Raises UserError when it is not what this program writes.
     """
-    again = "delete the corpus folder and prepare it again"
     try:
-        if path.suffix != ".wav":
-            return np.load(path, mmap_mode="r")
-        rate, wave = wavfile.read(path, mmap=True)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); {again}")
-    if (rate, wave.dtype, wave.ndim) != (SAMPLE_RATE, np.int16, 1):
-        raise UserError(f"{path}: must be 16 kHz mono 16-bit; {again}")
-    return wave
+        if path.suffix == ".wav":
+            rate, array = wavfile.read(path, mmap=True)
+        else:
+            rate, array = SAMPLE_RATE, np.load(path, mmap_mode="r")
+    except (OSError, ValueError, EOFError, ArithmeticError, UnboundLocalError, struct.error) as error:
+        raise UserError(f"{path}: cannot be read ({error}); {AGAIN}") from error
+    if path.suffix == ".wav" and (rate, array.dtype, array.ndim) != (SAMPLE_RATE, np.int16, 1):
+        raise UserError(f"{path}: must be 16 kHz mono 16-bit; {AGAIN}")
+    if path.suffix != ".wav" and (array.dtype, array.ndim) != (np.uint8, 3):
+        raise UserError(f"{path}: must be 8-bit pictures; {AGAIN}")
+    return array
 
 
 def write_lines(path: Path, rows: Iterable[dict]) -> None:
     """Write a JSON-lines file atomically: it is there completely, or as it was before."""
-    write_text(path, "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows))
+    write_text(path, lines(rows))
+
+
+def lines(rows: Iterable[dict]) -> str:
+    return "".join(json.dumps(row, sort_keys=True) + "\n" for row in rows)
 
 
 def _check_range(clip: Clip, start: int, stop: int, length: int, unit: str) -> None:
@@ -259,25 +289,39 @@ def _check_range(clip: Clip, start: int, stop: int, length: int, unit: str) -> N
         raise UserError(f"clip '{clip.id}': has {length} {unit}, {start} to {stop} were asked for; rebuild the list")
 
 
+@dataclass(frozen=True)
+class _Line:
+    """Of shards.jsonl: the name in the manifest, and the Member."""
+
+    name: str
+    shard: str
+    offset: Annotated[int, Meta(ge=0)]
+    dtype: Literal["<i2", "|u1"]
+    shape: tuple[Annotated[int, Meta(ge=0)], ...]
+    content: str = ""
+
+
 def _read_shards(path: Path) -> dict[str, Member]:
     """Members by their names in the manifest; none where the corpus is not packed."""
-    packed: dict[str, Member] = {}
     if not path.is_file():
-        return packed
-    for number, line in enumerate(path.read_text().splitlines(), start=1):
-        try:
-            row = json.loads(line)
-            shard = str(path.parent / row["shard"])
-            packed[row["name"]] = Member(shard, int(row["offset"]), str(row["dtype"]), tuple(map(int, row["shape"])))
-        except (ValueError, TypeError, KeyError) as error:
-            raise UserError(f"{path}: line {number} is no member of a shard ({error!r}); pack the corpus again")
-    return packed
+        return {}
+    members = read_lines(path, _Line, "member of a shard", "pack the corpus again")
+    return {m.name: Member(str(path.parent / m.shard), m.offset, m.dtype, m.shape, m.content) for m in members}
 
 
 @lru_cache(maxsize=OPEN_FILES)
-def _map(place: str | Member) -> np.ndarray:
+def _map(place: str | Member, expected: str | None) -> np.ndarray:
     """Sound or lips, wherever they lie: a plain array, for each slice of a memmap costs 20 us more."""
-    return _map_member(place) if isinstance(place, Member) else np.asarray(map_file(Path(place)))
+    if isinstance(place, Member):
+        return _map_member(place)
+    if expected:
+        _check_file(place, expected)
+    return np.asarray(map_file(Path(place)))
+
+
+@cache
+def _check_file(path: str, expected: str) -> None:
+    check(Path(path), file_hash(Path(path)), expected)
 
 
 def _map_member(member: Member) -> np.ndarray:
@@ -286,6 +330,8 @@ def _map_member(member: Member) -> np.ndarray:
     content = shard[member.offset : member.offset + size]
     if len(content) < size:
         raise UserError(f"{member.shard}: is cut short; copy it again, or pack the corpus again")
+    if member.content and not _is_intact(member):
+        raise UserError(f"{member.shard}: is damaged at byte {member.offset}; copy it again, or pack the corpus again")
     return content.view(member.dtype).reshape(member.shape)
 
 
@@ -295,10 +341,17 @@ def _map_shard(path: str) -> np.ndarray:
     try:
         return np.asarray(np.memmap(path, np.uint8, "r"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read ({error}); copy it again, or pack the corpus again")
+        raise UserError(f"{path}: cannot be read ({error}); copy it again, or pack the corpus again") from error
 
 
 @cache
-def _level(place: str | Member) -> float:
-    wave = _map(place).astype(np.float32)
+def _is_intact(member: Member) -> bool:
+    size = math.prod(member.shape) * np.dtype(member.dtype).itemsize
+    content = _map_shard(member.shard)[member.offset : member.offset + size]
+    return hashlib.sha256(content).hexdigest() == member.content
+
+
+@cache
+def _level(place: str | Member, expected: str | None) -> float:
+    wave = _map(place, expected).astype(np.float32)
     return float(np.sqrt(np.mean(wave**2))) / 32768

@@ -14,6 +14,7 @@ changes pixels or costs training its time to decode, and the same batches bit fo
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import shutil
@@ -24,9 +25,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from supernet.data.corpus import LISTS, MANIFEST, SHARDS, Clip, Corpus, map_file, write_lines
+from supernet.data.sums import SUMS, write_sums
 from supernet.errors import UserError
 from supernet.files import write_atomically
 
@@ -61,12 +64,14 @@ def pack(corpus: Corpus, folder: Path, shard_mb: float) -> Corpus:
         written.add(path)
     packed = {corpus.folder / source for clip in corpus.clips for source, _ in _sources(clip)}
     for path in sorted(corpus.folder.rglob("[!.]*")):  # lists, settings and whatever else tells of the corpus
-        if path.is_file() and path not in packed and path.name != MANIFEST:
+        if path.is_file() and path not in packed and path.name not in (MANIFEST, SUMS):
             written.add(folder / path.relative_to(corpus.folder))
             write_atomically(folder / path.relative_to(corpus.folder), partial(shutil.copyfile, path))
     for path in {*(folder / FOLDER).glob("*.tar"), *(folder / LISTS).glob("*.jsonl")} - written:
         path.unlink()  # of another corpus, or of another size
     write_lines(folder / SHARDS, members)
+    manifest = (corpus.folder / MANIFEST).read_bytes()
+    write_sums(folder, [SHARDS, *Corpus(folder, []).listed], {MANIFEST: manifest})
     write_atomically(folder / MANIFEST, partial(shutil.copyfile, corpus.folder / MANIFEST))
     return Corpus.open(folder)
 
@@ -88,6 +93,8 @@ def _plan(corpus: Corpus, size: float) -> Iterator[tuple[str, list[Clip]]]:
 def _write(path: Path, corpus: Corpus, clips: Sequence[Clip]) -> None:
     with tarfile.open(path, "w", format=tarfile.PAX_FORMAT) as tar:
         for clip in clips:
+            for source, _ in _sources(clip):
+                corpus.check(source)
             contents = [(name, (corpus.folder / source).read_bytes()) for source, name in _sources(clip)]
             for name, content in [*contents, (f"{_key(clip)}.json", _note(clip))]:
                 entry = tarfile.TarInfo(name)
@@ -113,6 +120,7 @@ def _members(path: Path, corpus: Corpus, clips: Sequence[Clip]) -> Iterator[dict
         begins = {entry.name: entry.offset_data for entry in tar}
     for clip in clips:
         for source, name in _sources(clip):
+            corpus.check(source)
             array = map_file(corpus.folder / source)
             yield {
                 "name": source,
@@ -120,6 +128,7 @@ def _members(path: Path, corpus: Corpus, clips: Sequence[Clip]) -> Iterator[dict
                 "offset": begins[name] + array.offset,  # of the array behind its own header
                 "dtype": array.dtype.str,
                 "shape": array.shape,
+                "content": hashlib.sha256(np.ascontiguousarray(array)).hexdigest(),
             }
 
 

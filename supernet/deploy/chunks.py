@@ -12,8 +12,9 @@ from itertools import islice
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
+from supernet.errors import UserError
 from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
 OVERLAP = FRAME_RATE  # video frames, one second
@@ -94,5 +95,19 @@ def _enhance(network: nn.Module, mixture: np.ndarray, lips: np.ndarray | None) -
     device = next(network.parameters()).device
     padded = np.pad(mixture, (0, -len(mixture) % SAMPLES_PER_FRAME))
     video = None if lips is None else torch.from_numpy(lips)[None].to(device)
-    estimate = network(torch.from_numpy(padded)[None].to(device), video)
+    noisy = torch.from_numpy(padded)[None].to(device)
+    estimate = network(noisy, video)
+    check_estimate(network, estimate, noisy)
     return estimate[0, : len(mixture)].float().cpu().numpy()
+
+
+def check_estimate(network: object, estimate: Tensor, mixture: Tensor) -> None:
+    """Raise UserError that names the file of a network that was read from one, when its output is no sound: not finite,
+    or beyond full scale in most samples, where the mixture, of the same shape, is not."""
+    reason = None
+    if not estimate.isfinite().all():
+        reason = "is NaN or infinite"
+    elif ((estimate.abs() > 1) & (mixture.abs() <= 1)).float().mean() > 0.5:
+        reason = "is beyond full scale in most samples"
+    if reason and (origin := getattr(network, "origin", None)):
+        raise UserError(f"{origin}: its output {reason}; its weights are damaged or were badly trained, use others")

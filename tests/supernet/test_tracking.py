@@ -5,6 +5,7 @@ import json
 import pytest
 
 from supernet.errors import UserError
+from supernet.records import sealed
 from supernet.tracking import RUNS, Silent, TrackingSettings, start_tracking
 
 
@@ -21,7 +22,7 @@ def test_what_is_resumed_goes_on_in_its_own_run(tmp_path):
     other = start(tmp_path, "retrain")
     other.finish()
     assert again.id == first.id != other.id
-    assert json.loads((tmp_path / RUNS).read_text()) == {"supernet": first.id, "retrain": other.id}
+    assert json.loads((tmp_path / RUNS).read_text()) == sealed({"supernet": first.id, "retrain": other.id})
 
 
 def test_a_damaged_file_of_ids_is_named(tmp_path):

@@ -165,7 +165,7 @@ def _read(table: str, shared: str) -> Landscape:
 def run_all(jobs: Iterable[Job], path: Path, workers: int) -> list[Run]:
     """Do the jobs that `path` does not hold yet, and return all."""
     journal = Journal(path, "delete it, and its search is run again")
-    done = dict(journal.read(_finished))
+    done = {line.key: line.run for line in journal.read(_Line)}
     jobs = {job.key: job for job in jobs}
     with WorkerPool(workers) as pool:
         waiting = {pool.submit(job.do): key for key, job in jobs.items() if key not in done}
@@ -176,7 +176,12 @@ def run_all(jobs: Iterable[Job], path: Path, workers: int) -> list[Run]:
     return [replace(done[key], search=job.search) for key, job in jobs.items()]
 
 
-def _finished(entry: dict) -> tuple[str, Run]:
-    """Key and run of a line."""
-    key, regrets, steps = (entry.pop(name) for name in ("key", "regrets", "steps"))
-    return key, Run(**entry, regrets=tuple(regrets), steps=tuple(steps))
+@dataclass(frozen=True)
+class _Line(Run):
+    """Of the journal: a run under the key of its job."""
+
+    key: str
+
+    @property
+    def run(self) -> Run:
+        return Run(**{name: value for name, value in vars(self).items() if name != "key"})

@@ -21,6 +21,7 @@ from supernet.data.mixing.realise import Example, realise
 from supernet.data.mixing.spec import MixtureSpec
 from supernet.data.settings import DEGRADING, MIXING, DataSettings, Degradation, whole_frames
 from supernet.errors import UserError
+from supernet.files import read_lines
 from supernet.space import PIXELS, REGION
 
 MARGIN = REGION - PIXELS  # of a lip region, around what the network sees
@@ -204,10 +205,9 @@ def read_list(corpus: Corpus, name: str) -> list[MixtureSpec]:
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in path.parent.glob("*.jsonl"))) or "none"
         raise UserError(f"{path}: not found; the lists of this corpus are: {known}")
-    try:
-        return [MixtureSpec.from_json(json.loads(line)) for line in path.read_text().splitlines()]
-    except (ValueError, TypeError, KeyError) as error:
-        raise UserError(f"{path}: holds a line that is no mixture ({error}); delete the folder and prepare it again")
+    specs = read_lines(path, MixtureSpec, "mixture", "delete the folder and prepare it again")
+    corpus.check(f"{LISTS}/{name}.jsonl")
+    return specs
 
 
 def _collate(examples: Sequence[Example], lips: Sequence[np.ndarray], present: Sequence[bool]) -> Batch:

@@ -17,10 +17,6 @@ class Interferer:
     maskers: tuple[tuple[str, int], ...] = ()
     noise_seed: int | None = None
 
-    @classmethod
-    def from_json(cls, content: dict) -> Interferer:
-        return cls(**{**content, "maskers": _maskers(content)})
-
 
 @dataclass(frozen=True)
 class MixtureSpec:
@@ -51,16 +47,7 @@ class MixtureSpec:
         unset = [f.name for f in fields(self) if f.name in ADDED and getattr(self, f.name) == f.default]
         return {name: value for name, value in asdict(self).items() if name not in unset}
 
-    @classmethod
-    def from_json(cls, content: dict) -> MixtureSpec:
-        others = tuple(map(Interferer.from_json, content.get("others", ())))
-        return cls(**{**content, "maskers": _maskers(content), "others": others})
-
     @property
     def heard(self) -> set[str]:
         """Ids of the clips in the mixture."""
         return {self.target, *(clip for part in (self, *self.others) for clip, _ in part.maskers)}
-
-
-def _maskers(content: dict) -> tuple[tuple[str, int], ...]:
-    return tuple((str(clip), int(start)) for clip, start in content["maskers"])

@@ -10,7 +10,7 @@ import math
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,6 +24,7 @@ from supernet.data.recordings.readers import Recording
 from supernet.errors import UserError
 from supernet.journal import Journal
 from supernet.processes import WorkerDied, WorkerPool
+from supernet.records import sealed
 from supernet.timing import SAMPLE_RATE
 
 INDEX = "index.jsonl"
@@ -104,7 +105,7 @@ def index(recordings: Sequence[Recording], folder: Path, workers: int) -> list[R
     """
     rows = [_draft(*file) for recording in recordings for file in _files(recording)]
     journal = Journal(folder / JOURNAL)
-    earlier = [*Journal(folder / INDEX).read(_row), *journal.read(_row)]
+    earlier = [*Journal(folder / INDEX).read(Row), *journal.read(Row)]
     known = {row.signature: row for row in earlier}
     todo = [row for row in rows if row.signature not in known]
     tasks = [(Path(row.file), row.sound, row.pictures) for row in todo]
@@ -113,7 +114,7 @@ def index(recordings: Sequence[Recording], folder: Path, workers: int) -> list[R
         known[row.signature] = replace(row, tracks=outcome.value or Tracks(), problem=problem)
         journal.append(asdict(known[row.signature]))
     rows = [replace(row, tracks=known[row.signature].tracks, problem=known[row.signature].problem) for row in rows]
-    write_lines(folder / INDEX, map(asdict, rows))
+    write_lines(folder / INDEX, (sealed(asdict(row)) for row in rows))
     (folder / JOURNAL).unlink(missing_ok=True)
     return rows
 
@@ -168,12 +169,6 @@ def _draft(recording: Recording, path: Path, sound: bool, pictures: bool) -> Row
         status = path.stat()
         row = replace(row, size=status.st_size, modified=status.st_mtime_ns)
     return row
-
-
-def _row(content: dict) -> Row:
-    """A line of an index. Raises KeyError or TypeError where it is of another version."""
-    whole = {entry.name: content[entry.name] for entry in fields(Row)}
-    return Row(**content | whole | {"tracks": Tracks(**content["tracks"])})
 
 
 def _readable(path: Path) -> None:

@@ -144,3 +144,27 @@ def test_a_packed_corpus_is_not_prepared_again(options, tmp_path, capsys):
     run(capsys, "pack", *where, f"--output={tmp_path / 'shards'}")
     assert "is packed" in refused(capsys, "prepare", *where, f"--data.folder={tmp_path / 'shards'}")
     assert not (tmp_path / "shards/audio").exists()
+
+
+def test_a_small_pack_is_carried_to_another_machine(options, tmp_path, capsys):
+    where = [*options, f"--run={tmp_path / 'run'}"]
+    run(capsys, *where)
+    printed = run(capsys, "pack", *where, f"--compact={tmp_path / 'pack'}")
+    assert f"{tmp_path / 'pack'}: 0.2 MB, all 38 clips; data hash " in printed
+    unpacked = run(capsys, "unpack", f"--pack={tmp_path / 'pack'}", f"--output={tmp_path / 'corpus'}")
+    assert printed.split()[-1] in unpacked and f"--config {tmp_path / 'corpus/data.yaml'}" in unpacked
+    there = ["--config=model", f"--config={tmp_path / 'corpus/data.yaml'}", f"--run={tmp_path / 'there'}"]
+    assert run(capsys, *there, "--data.also=[]").startswith(f"{tmp_path / 'corpus'}: 8 talking clips")
+
+
+def test_a_pack_that_cannot_be_made_or_read_is_one_line(options, tmp_path, capsys):
+    run(capsys, *options, f"--run={tmp_path / 'run'}")
+    where = ["pack", *options, f"--run={tmp_path / 'run'}"]
+    assert "--output, --compact: give one of the two" in refused(capsys, *where)
+    assert "leaves no" in refused(capsys, *where, f"--compact={tmp_path / 'pack'}", "--max_mb=0.02")
+    run(capsys, *where, f"--compact={tmp_path / 'pack'}")
+    (tmp_path / "pack/clips.jsonl").write_text("{}")
+    unpack = ["unpack", f"--pack={tmp_path / 'pack'}", f"--output={tmp_path / 'corpus'}"]
+    assert refused(capsys, *unpack) == f"ofa-avse: {tmp_path / 'pack/clips.jsonl'}: damaged (its hash is another); " + (
+        "copy the pack again, or pack the corpus again\n"
+    )

@@ -61,7 +61,7 @@ def outcome(run: Path) -> dict[str, str]:
         for row in csv.DictReader(line for line in lines if not line.startswith("#"))
     ]
     search = json.loads((run / "search" / "search.json").read_text())
-    search["winner"].pop("seconds")
+    search["winner"].pop("seconds"), search.pop("sha256")
     files = {path.name: path for path in sorted(run.glob("evaluation_*.json"))}
     weights = {"supernet": run / "supernet" / "weights.safetensors", "winner": run / "winner.safetensors"}
     assert files

@@ -28,12 +28,17 @@ def settings(tmp_path: Path) -> Settings:
     reward = asdict(RewardSettings(baseline=10.0, target=50e3))
     (tmp_path / "search").mkdir()
     rewards = {DEEPER: 9.0, FOURTH: 0.7, FIRST: 1.0, THIRD: 0.8, SECOND: 0.9}
+    quality = {"fidelity": "finetuned", "si_snri": 9.0, "standard_error": 0.1, "clips": 8, "curve": [], "seconds": 1.0}
+    step = {"episode": 1, "step": 1, "action": None, "params": 1, "si_snri": 9.0, "cached": False}
     outcome = {
-        "winner": {"subnet": FIRST},
+        "winner": {"subnet": FIRST, **quality, "by_condition": {}, "reward": 1.0},
         "candidates": [FIRST, SECOND],
+        "ended": "all episodes done",
+        "distinct_evaluations": len(rewards),
         "reward": reward,
-        "settings": {"compute_bound": True},
-        "trajectory": [{"subnet": name, "si_snri": 9.0, "reward": value} for name, value in rewards.items()],
+        "settings": {"method": "ppo", "compute_bound": True},
+        "curves": {},
+        "trajectory": [{**step, "subnet": name, "reward": value} for name, value in rewards.items()],
     }
     (tmp_path / "search" / "search.json").write_text(json.dumps(outcome))
     return Settings(run=str(tmp_path), network=NetworkSettings(width=0.125))

@@ -3,6 +3,7 @@
 import math
 import subprocess
 import sys
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -225,10 +226,110 @@ def edit(old: str, new: str):
 def test_damaged_table_is_refused_with_its_name(table, tmp_path, damage, message):
     path = tmp_path / "table.csv"
     table.save(path)
-    path.write_text(damage(path.read_text()))
+    path.write_text(damage(path.read_text().partition("\n")[2]))  # without its hash, as of a former version
     with pytest.raises(UserError, match=message) as error:
         QualityTable.load(path)
     assert str(path) in str(error.value)
+
+
+def cell(column: str, value: object):
+    """Puts the value into the third row."""
+
+    def put(text: str) -> str:
+        lines = text.splitlines()
+        first = next(i for i, line in enumerate(lines) if not line.startswith("#"))
+        cells = lines[first + 3].split(",")
+        cells[lines[first].split(",").index(column)] = str(value)
+        lines[first + 3] = ",".join(cells)
+        return "\n".join(lines) + "\n"
+
+    return put
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        *(("params", value) for value in (-1000, 0, 1000.5, 1e30, "inf", "nan")),
+        *(("macs", value) for value in (-1, 0, 1e30)),
+        *(("si_snri", value) for value in (1e9, -1e9, "-inf")),
+        *(("si_snri_se", value) for value in (-0.1, 1e9)),
+        *(("rtf", value) for value in (-0.1, "inf")),
+        *(("failures", value) for value in (-1, 0.5)),
+        ("latency_ms", -1),
+        ("memory_mb", -1),
+        ("pesq", 40),
+        ("stoi", 2),
+        ("curve", "7.5 1e9"),
+    ],
+)
+def test_a_row_that_can_not_be_true_is_refused_by_its_number(table, tmp_path, column, value):
+    path = tmp_path / "table.csv"
+    table.save(path)
+    path.write_text(cell(column, value)(path.read_text().partition("\n")[2]))
+    with pytest.raises(UserError, match=rf"table.csv: damaged in row 3 \({column} must .*\)"):
+        QualityTable.load(path)
+
+
+@pytest.mark.parametrize(
+    "line", ["# width: 64.0", "# width: -0.125", "# clips: 0", '# norm: "batch"', '# fidelity: "good"', "# seconds: 0"]
+)
+def test_a_header_that_can_not_be_true_is_refused_by_its_key(table, tmp_path, line):
+    path, key = tmp_path / "table.csv", line[2:].split(":")[0]
+    table.save(path)
+    text = path.read_text().partition("\n")[2]
+    path.write_text("\n".join(line if old.startswith(f"# {key}:") else old for old in text.splitlines()))
+    with pytest.raises(UserError, match=rf"table.csv: damaged header \({key} "):
+        QualityTable.load(path)
+
+
+def test_a_column_that_comes_twice_is_refused(table, tmp_path):
+    path = tmp_path / "table.csv"
+    table.save(path)
+    lines = path.read_text().splitlines()[1:]
+    first = next(i for i, line in enumerate(lines) if not line.startswith("#"))
+    lines[first] += ",si_snri"
+    path.write_text("\n".join([*lines[: first + 1], *(f"{line},1.0" for line in lines[first + 1 :])]))
+    with pytest.raises(UserError, match="table.csv: wrong columns .has twice si_snri.;"):
+        QualityTable.load(path)
+
+
+def test_a_table_of_a_million_rows_is_refused_at_once(table, tmp_path):
+    path = tmp_path / "table.csv"
+    table.save(path)
+    lines = path.read_text().splitlines(keepends=True)[1:]
+    for count in (1000, 1_000_000):
+        path.write_text("".join([*lines, *lines[-1:] * count]))
+        began = time.monotonic()
+        with pytest.raises(UserError, match="table.csv: .* 324 "):
+            QualityTable.load(path)
+        assert time.monotonic() - began < 1
+
+
+def test_a_bit_that_flips_anywhere_in_a_table_is_noticed(table, tmp_path):
+    path = tmp_path / "table.csv"
+    table.save(path)
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    known = [repr(row) for row in table.rows]
+    for place in [*range(90), *rng.integers(len(content), size=200)]:
+        damaged = bytearray(content)
+        damaged[place] ^= 1 << int(rng.integers(8))
+        path.write_bytes(damaged)
+        try:
+            loaded = QualityTable.load(path)
+        except UserError as error:
+            assert str(path) in str(error)
+        else:
+            assert loaded.header == table.header and [repr(row) for row in loaded.rows] == known
+
+
+def test_a_table_that_was_changed_on_purpose_is_read_without_its_hash(table, tmp_path):
+    path = tmp_path / "table.csv"
+    table.save(path)
+    path.write_text(cell("si_snri", 1.5)(path.read_text()))
+    with pytest.raises(UserError, match="table.csv: damaged, or changed since .* delete its first line"):
+        QualityTable.load(path)
+    path.write_text(path.read_text().partition("\n")[2])
+    assert QualityTable.load(path).rows[2].si_snri == 1.5
 
 
 def test_binary_file_is_refused(tmp_path):

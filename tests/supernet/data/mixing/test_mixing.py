@@ -20,6 +20,7 @@ from supernet.data.mixing.spec import MixtureSpec
 from supernet.data.mixing.weighting import speech_filter, speech_power
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
+from supernet.records import convert
 
 DRAWS = 1000
 ALL = dict(
@@ -116,7 +117,7 @@ def test_lists_of_older_versions_are_read_as_they_were(synthetic_corpus):
         "target": "test0a", "start": 3, "frames": 25, "condition": "talker", "snr_db": 1.5,
         "maskers": [["test1b", 77]], "noise_seed": None, "room": None,
     }  # fmt: skip
-    spec = MixtureSpec.from_json(old)
+    spec = convert(old, MixtureSpec)
     assert spec == MixtureSpec("test0a", 3, 25, "talker", 1.5, (("test1b", 77),))
     assert json.loads(json.dumps(spec.to_json())) == old
 

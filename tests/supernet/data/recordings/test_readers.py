@@ -355,3 +355,32 @@ def test_linked_folders_are_read_and_none_under_two_names(found, tmp_path):
 def test_videos_outside_of_a_speakers_folder_are_counted(found, tmp_path, capsys):
     found("folders", lambda root: (root / "videos/eve.mp4").touch())
     assert "1 files lie in no speaker's folder" in "".join(capsys.readouterr())
+
+
+def test_folders_named_for_the_splits_are_the_splits(tmp_path):
+    for name in ("train/ann/1.mp4", "train/bob/1.mp4", "val/cem/1.mp4", "test/dan/1.mp4", "test/train/1.mp4"):
+        (tmp_path / "videos" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "videos" / name).touch()
+    for name in ("train/rain_0.wav", "val/rain_1.wav", "test/esc/dog_1-7-A.wav"):
+        (tmp_path / "noise" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "noise" / name).touch()
+    talkers, noises = folders.read(tmp_path / "videos", "--data.root"), folders.read_noise(tmp_path / "noise", "")
+    clips = assigned([*talkers, *noises], "folders")
+    assert {clip.speaker: clip.split for clip in clips if clip.role == "talker"} == {
+        "ann": "train",
+        "bob": "train",
+        "cem": "val",
+        "dan": "test",
+        "train": "test",
+    }
+    assert all(clip.split == clip.source.split("/")[0] for clip in clips)
+
+
+@pytest.mark.parametrize("other", ["eve/1.mp4", "train/1.mp4"])
+def test_a_speaker_may_be_called_train(tmp_path, other):
+    for name in ("train/ann/1.mp4", "val/cem/1.mp4", "test/dan/1.mp4", other):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    recordings = folders.read(tmp_path, "--data.root")
+    assert {"train", "val", "test"} <= {recording.clip.speaker for recording in recordings}
+    assert all(recording.split is None for recording in recordings)
