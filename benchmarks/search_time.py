@@ -43,7 +43,7 @@ class Timed:
     """An evaluator, and the wall and CPU seconds spent in it."""
 
     def __init__(self, evaluator: Evaluator) -> None:
-        self.evaluator, self.identity = evaluator, evaluator.identity
+        self.evaluator, self.identities = evaluator, evaluator.identities
         self.spent = [0.0, 0.0]
 
     def evaluate(self, subnet) -> Evaluation:

@@ -17,6 +17,7 @@ from eval.evaluation_report import NOISY, ClipScore, EvaluationReport
 from eval.metrics import si_snr, si_snr_improvement
 from eval.peers.peer import Peer
 from eval.perceptual import estoi, pesq_wb, stoi
+from eval.version import METRIC_VERSION
 from supernet.data.mixing.batches import Batch, FixedMixtures
 from supernet.deploy.chunks import check_estimate
 from supernet.processes import WorkerDied, WorkerPool
@@ -64,7 +65,8 @@ def evaluate(
             replace(score, pesq=p, stoi=s, estoi=e)
             for score, (p, s, e) in zip(scores, perceptual_scores(pairs), strict=True)
         ]
-    return EvaluationReport(model or str(subnet or type(network).__name__), fixed.data_hash, tuple(scores))
+    title = model or str(subnet or type(network).__name__)
+    return EvaluationReport(title, fixed.data_hash, tuple(scores), METRIC_VERSION)
 
 
 def perceptual_scores(pairs: Sequence[Pair]) -> list[tuple[float, float, float]]:

@@ -62,6 +62,7 @@ class _Saved(Struct):
     model: str
     data_hash: str
     scores: list[dict[str, Any]]
+    metric_version: int = 1  # of files of former versions
 
 
 def _score(saved: dict[str, Any]) -> ClipScore:
@@ -108,6 +109,7 @@ class EvaluationReport:
     model: str  # what was evaluated: a subnet's name, a peer's
     data_hash: str
     scores: tuple[ClipScore, ...]
+    metric_version: int = 1  # see eval.version
 
     @property
     def clips(self) -> int:
@@ -184,7 +186,7 @@ class EvaluationReport:
         again = "delete it and run `ofa-avse evaluate` again"
         saved = read_json(Path(path), again, _Saved)
         try:
-            return cls(saved.model, saved.data_hash, tuple(map(_score, saved.scores)))
+            return cls(saved.model, saved.data_hash, tuple(map(_score, saved.scores)), saved.metric_version)
         except ValueError as error:
             raise UserError(f"{path}: damaged ({error}); {again}") from error
 

@@ -21,8 +21,8 @@ def library(source: Path) -> ctypes.CDLL | str:
     compiler = shutil.which(os.environ.get("CC", "cc"))
     if compiler is None:
         return "no C compiler"
-    path = _folder() / f"{source.stem}-{_key(source, compiler)}.so"
     try:
+        path = _folder() / f"{source.stem}-{_key(source, compiler)}.so"
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             with TemporaryDirectory(dir=path.parent) as folder:  # of this process alone, since several may compile
@@ -30,7 +30,7 @@ def library(source: Path) -> ctypes.CDLL | str:
                 built.replace(path)
         return ctypes.CDLL(str(path))
     except subprocess.CalledProcessError as error:
-        return f"{compiler} fails: {error.stderr.strip().splitlines()[0]}"
+        return f"{compiler} fails: {' '.join(error.stderr.split())[:200] or error}"
     except OSError as error:
         return str(error)
 
@@ -46,9 +46,9 @@ def _folder() -> Path:
 
 def _key(source: Path, compiler: str) -> str:
     """Of all that the machine code follows from: source, compiler and processor, since homes are shared by machines."""
-    version = subprocess.run([compiler, "--version"], check=True, capture_output=True).stdout
+    version = subprocess.run([compiler, "--version"], check=True, capture_output=True, text=True).stdout
     processor = Path("/proc/cpuinfo")
     lines = processor.read_text().splitlines() if processor.is_file() else []
     features = next((line for line in lines if line.startswith(("flags", "Features"))), platform.processor())
-    content = b"\0".join([source.read_bytes(), version, " ".join(FLAGS).encode(), features.encode()])
+    content = b"\0".join([source.read_bytes(), version.encode(), " ".join(FLAGS).encode(), features.encode()])
     return hashlib.sha256(content).hexdigest()[:16]

@@ -1,7 +1,7 @@
 """Elastic layers: each parameter names the axes along which it is sliced.
 
 Everything is channels-last, (batch, time, channels): a 1x1 convolution is then one matrix product, and the prefix of
-channels that a subnet uses is one slice of its weight. `active` is the only place where a weight becomes its slice;
+channels that a subnet uses is one slice of its weight. `prefix` is the only place where a weight becomes its slice;
 forward, extraction, counting and the zero-gradient test all go through it. The active subnet is an argument
 (`channels`), never state of a module.
 """
@@ -26,7 +26,7 @@ def size(axis: Axis, channels: Channels) -> int:
     return axis if isinstance(axis, int) else getattr(channels, axis)
 
 
-def active(parameter: Tensor, axes: tuple[Axis, ...], channels: Channels) -> Tensor:
+def prefix(parameter: Tensor, axes: tuple[Axis, ...], channels: Channels) -> Tensor:
     """The prefix of `parameter` that a network of these `channels` uses, contiguous as in the extracted network.
 
     Contiguity is what makes a slice and its extraction run the same kernels, so that they agree bit for bit.
@@ -34,7 +34,7 @@ def active(parameter: Tensor, axes: tuple[Axis, ...], channels: Channels) -> Ten
     return parameter[tuple(slice(size(axis, channels)) for axis in axes)].contiguous()
 
 
-class Elastic(nn.Module):
+class ElasticLayer(nn.Module):
     """A layer whose parameters each name their axes in `self.axes`."""
 
     def __init__(self) -> None:
@@ -47,19 +47,19 @@ class Elastic(nn.Module):
         self.register_parameter(name, parameter)
         return parameter
 
-    def active(self, name: str, channels: Channels) -> Tensor:
-        return active(getattr(self, name), self.axes[name], channels)
+    def prefix(self, name: str, channels: Channels) -> Tensor:
+        return prefix(getattr(self, name), self.axes[name], channels)
 
 
 def parameter_axes(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, tuple[Axis, ...]]]:
     """Every parameter of `network` by its full name, with its axes (fixed sizes where it is not elastic)."""
-    for prefix, module in network.named_modules():
-        axes = module.axes if isinstance(module, Elastic) else {}
-        for name, parameter in module.named_parameters(prefix, recurse=False):
+    for path, module in network.named_modules():
+        axes = module.axes if isinstance(module, ElasticLayer) else {}
+        for name, parameter in module.named_parameters(path, recurse=False):
             yield name, parameter, axes.get(name.rpartition(".")[2], tuple(parameter.shape))
 
 
-class Linear(Elastic):
+class Linear(ElasticLayer):
     """A 1x1 convolution over (batch, time, inputs) -> (batch, time, outputs)."""
 
     def __init__(self, inputs: Axis, outputs: Axis, channels: Channels) -> None:
@@ -71,10 +71,10 @@ class Linear(Elastic):
         nn.init.uniform_(bias, -bound, bound)
 
     def forward(self, x: Tensor, channels: Channels) -> Tensor:
-        return F.linear(x, self.active("weight", channels), self.active("bias", channels))
+        return F.linear(x, self.prefix("weight", channels), self.prefix("bias", channels))
 
 
-class PReLU(Elastic):
+class PReLU(ElasticLayer):
     """PReLU with one slope for all channels, as in Conv-TasNet."""
 
     def __init__(self, channels: Channels) -> None:
@@ -86,7 +86,7 @@ class PReLU(Elastic):
         return F.prelu(x, self.slope) if x.is_cuda else SharedSlopePReLU.apply(x, self.slope)
 
 
-class LayerNorm(Elastic):
+class LayerNorm(ElasticLayer):
     """Normalisation with live statistics and sliced affine weights, so that no subnet needs recalibration.
 
     `frame`: over the channels of one frame (causal). `global`: over channels and time of the clip (gLN of Conv-TasNet).
@@ -99,7 +99,7 @@ class LayerNorm(Elastic):
         self.add("bias", (axis,), channels)
 
     def forward(self, x: Tensor, channels: Channels) -> Tensor:
-        weight, bias = self.active("weight", channels), self.active("bias", channels)
+        weight, bias = self.prefix("weight", channels), self.prefix("bias", channels)
         if self.norm == "frame":
             return F.layer_norm(x, x.shape[-1:], weight, bias)
         # As an image one pixel high, its memory is recognised as channels-last; one pixel wide, it would be copied.
@@ -107,7 +107,7 @@ class LayerNorm(Elastic):
         return F.group_norm(image, 1, weight, bias).squeeze(2).transpose(1, 2)
 
 
-class DepthwiseConv(Elastic):
+class DepthwiseConv(ElasticLayer):
     """Dilated depthwise convolution over time: (batch, time, axis) -> the same shape; zero beyond the ends.
 
     Causal: the taps look back only. Otherwise they are centred.
@@ -122,5 +122,5 @@ class DepthwiseConv(Elastic):
         nn.init.uniform_(bias, -(taps**-0.5), taps**-0.5)
 
     def forward(self, x: Tensor, channels: Channels) -> Tensor:
-        weight, bias = self.active("weight", channels), self.active("bias", channels)
+        weight, bias = self.prefix("weight", channels), self.prefix("bias", channels)
         return ShiftedSum.apply(x, weight, bias, self.offsets)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from supernet.elastic import active, parameter_axes
+from supernet.elastic import parameter_axes, prefix
 from supernet.errors import UserError
 from supernet.model import AVConvTasNet
 from supernet.space import Subnet, channels
@@ -24,5 +24,5 @@ def extract(network: AVConvTasNet, subnet: Subnet) -> AVConvTasNet:
     shape = channels(subnet, network.width)
     weights = dict(network.named_parameters())
     for name, parameter, axes in parameter_axes(small):
-        parameter.copy_(active(weights[name], axes, shape))
+        parameter.copy_(prefix(weights[name], axes, shape))
     return small.to(next(network.parameters()).device).train(network.training)

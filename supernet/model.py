@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from supernet.elastic import DepthwiseConv, Elastic, LayerNorm, Linear, Norm, PReLU
+from supernet.elastic import DepthwiseConv, ElasticLayer, LayerNorm, Linear, Norm, PReLU
 from supernet.errors import UserError
 from supernet.fused import FusedBlock, fuses
 from supernet.lip_encoder import LipHead, LipTrunk
@@ -102,15 +102,15 @@ class AVConvTasNet(nn.Module):
 
         `features` come from `lip_features`. Returns one (batch, samples) for each exit, in ascending order.
         """
-        active = channels(subnet, self.width)
-        latents = self.encoder(mixture, active)
+        shape = channels(subnet, self.width)
+        latents = self.encoder(mixture, shape)
         visual = None
         if features is not None:
-            visual = self.lip_head(features, active)
+            visual = self.lip_head(features, shape)
             if lips_present is not None:
                 visual = visual * lips_present[:, None, None].to(visual.dtype)
-        masks = self.separator.masks(latents, visual, active, exits)
-        return [self.decoder(latents * mask, active) for mask in masks]
+        masks = self.separator.masks(latents, visual, shape, exits)
+        return [self.decoder(latents * mask, shape) for mask in masks]
 
     @staticmethod
     def check(mixture: Tensor, lips: Tensor | None) -> None:
@@ -133,7 +133,7 @@ def windowed_cosines() -> Tensor:
     return (basis * torch.sin(math.pi * (n + 0.5) / KERNEL)).float()
 
 
-class Encoder(Elastic):
+class Encoder(ElasticLayer):
     """(batch, samples) -> (batch, latent frames, encoder), 800 frames a second.
 
     Starts as a cosine basis and its negative, so that the ReLU loses nothing and decoder(encoder(x)) = x for every
@@ -147,12 +147,12 @@ class Encoder(Elastic):
         extra = torch.randn(built.encoder - 2 * KERNEL, KERNEL) * basis.square().mean().sqrt()
         weight.data = torch.cat([basis, -basis, extra])
 
-    def forward(self, mixture: Tensor, active: Channels) -> Tensor:
+    def forward(self, mixture: Tensor, shape: Channels) -> Tensor:
         frames = F.pad(mixture, (STRIDE, 0)).unfold(-1, KERNEL, STRIDE)
-        return F.relu(F.linear(frames, self.active("weight", active)))
+        return F.relu(F.linear(frames, self.prefix("weight", shape)))
 
 
-class Decoder(Elastic):
+class Decoder(ElasticLayer):
     """(batch, latent frames, encoder) -> (batch, samples) by overlap-add; rows from 80 on start at zero."""
 
     def __init__(self, built: Channels) -> None:
@@ -161,8 +161,8 @@ class Decoder(Elastic):
         basis = windowed_cosines()
         weight.data[: 2 * KERNEL] = torch.cat([basis, -basis])
 
-    def forward(self, latents: Tensor, active: Channels) -> Tensor:
-        frames = latents @ self.active("weight", active)
+    def forward(self, latents: Tensor, shape: Channels) -> Tensor:
+        frames = latents @ self.prefix("weight", shape)
         return rearrange(
             frames[..., STRIDE:] + F.pad(frames[:, 1:, :STRIDE], (0, 0, 0, 1)), "batch time hop -> batch (time hop)"
         )
@@ -185,17 +185,17 @@ class Separator(nn.Module):
         nn.init.normal_(self.mask.weight, std=1e-2)  # masks start flat, the estimate as the mixture
         nn.init.zeros_(self.mask.bias)
 
-    def masks(self, latents: Tensor, visual: Tensor | None, active: Channels, exits: Sequence[int]) -> list[Tensor]:
+    def masks(self, latents: Tensor, visual: Tensor | None, shape: Channels, exits: Sequence[int]) -> list[Tensor]:
         """(batch, time, encoder) and (batch, frames, bottleneck) -> after each exit a mask like `latents`."""
-        x = self.bottleneck(self.input_norm(latents, active), active)
+        x = self.bottleneck(self.input_norm(latents, shape), shape)
         if visual is not None:
             x = x + visual.repeat_interleave(LATENTS_PER_FRAME, dim=1)
         masks = []
         for done, repeat in enumerate(self.repeats[: max(exits)], start=1):
-            for block in repeat[: active.blocks]:
-                x = block(x, active)
+            for block in repeat[: shape.blocks]:
+                x = block(x, shape)
             if done in exits:
-                masks.append(torch.sigmoid(self.mask(self.mask_activation(x), active)))
+                masks.append(torch.sigmoid(self.mask(self.mask_activation(x), shape)))
         return masks
 
 
@@ -212,14 +212,19 @@ class Block(nn.Module):
         self.depthwise_norm = LayerNorm("hidden", built, norm)
         self.reduce = Linear("hidden", "bottleneck", built)
 
-    def forward(self, x: Tensor, active: Channels) -> Tensor:
-        if fuses(x) and self.expand_norm.norm == "global":
-            return FusedBlock.apply(x, *self.weights(active), self.depthwise.offsets)
-        y = self.expand_norm(self.expand_activation(self.expand(x, active)), active)
-        y = self.depthwise_norm(self.depthwise_activation(self.depthwise(y, active)), active)
-        return x + self.reduce(y, active)
+    def forward(self, x: Tensor, shape: Channels) -> Tensor:
+        if self.fusible and fuses(x):
+            return FusedBlock.apply(x, *self.weights(shape), self.depthwise.offsets)
+        y = self.expand_norm(self.expand_activation(self.expand(x, shape)), shape)
+        y = self.depthwise_norm(self.depthwise_activation(self.depthwise(y, shape)), shape)
+        return x + self.reduce(y, shape)
 
-    def weights(self, active: Channels) -> Iterator[Tensor]:
+    @property
+    def fusible(self) -> bool:
+        """Whether `FusedBlock` computes the same."""
+        return self.expand_norm.norm == "global"
+
+    def weights(self, shape: Channels) -> Iterator[Tensor]:
         """All of them, sliced, in the order of the layers."""
         for layer in self.children():
-            yield from (layer.active(name, active) for name in layer.axes)
+            yield from (layer.prefix(name, shape) for name in layer.axes)

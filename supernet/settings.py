@@ -5,15 +5,17 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from supernet.errors import UserError
 
+Kernels = Literal["auto", "compiled", "torch"]
 Precision = Literal["auto", "32-true", "bf16-mixed"]  # of arithmetic, as Lightning Fabric names it; weights stay fp32
 
 
-def chosen_precision(precision: Precision, on_gpu: bool) -> str:
+def chosen_precision(precision: Precision, on_gpu: bool) -> Precision:
     """What `auto` stands for."""
     if precision != "auto":
         return precision
@@ -35,6 +37,9 @@ class TrainingSettings:
         lip_dropout: share of clips trained without lips, so that a missing video is a trained case.
         checkpoint_every: steps between checkpoints.
         precision: `32-true`, or `bf16-mixed` where there is a GPU; `auto` chooses by the device.
+        kernels: of the separator's blocks: `compiled` for this CPU on first use, by its C compiler, twice as fast; or
+            PyTorch's own, `torch`. `auto` goes on with those that a training began with, and begins with compiled ones
+            where it can.
         seed: of mixtures and sampled subnets, and of a network's initial weights when it is retrained.
     """
 
@@ -48,6 +53,7 @@ class TrainingSettings:
     lip_dropout: float = 0.25
     checkpoint_every: int = 50
     precision: Precision = "auto"
+    kernels: Kernels = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -114,10 +120,31 @@ class SupernetSettings(TrainingSettings):
             )
 
 
+NOT_SEEN = ("checkpoint_every", "batches_per_epoch")  # in the weights that a training ends with
+
+
+def training_identity(training: Mapping[str, Any], epochs: bool = False) -> dict[str, Any]:
+    """What the result of a training depends on, of its settings as a file has them: those of a former version, or
+    today's with `auto` resolved.
+
+    Args:
+        epochs: whether the result is one of epochs, as that of fine-tuning is, and so depends on their length.
+    """
+    if not training:
+        return {}
+    kept = {**without_deleted(training), "precision": training.get("precision", "auto")}
+    if kept["precision"] == "auto":  # of a former version, whose trainings that anybody has were made on CPUs
+        kept["precision"] = "32-true"
+    if kept.get("kernels") == "torch":  # there were no others
+        del kept["kernels"]
+    unseen = [name for name in NOT_SEEN if not (epochs and name == "batches_per_epoch")]
+    return {name: value for name, value in kept.items() if name not in unseen}
+
+
 DELETED = {"zero_init": False, "distillation_of": "waveform"}  # fields of former settings, at the value that remains
 
 
-def without_deleted(settings: dict[str, Any], deleted: dict[str, Any] = DELETED) -> dict[str, Any]:
+def without_deleted(settings: Mapping[str, Any], deleted: Mapping[str, Any] = DELETED) -> dict[str, Any]:
     """Settings of a training (or, by other `deleted`, of anything) as a file has them, freed of fields that no longer
     exist and say what is true anyway: how files of former versions are compared with the settings of today."""
 

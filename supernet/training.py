@@ -9,10 +9,13 @@ share every batch (`supernet.distributed`): the same training, up to rounding.
 
 from __future__ import annotations
 
+import ctypes
+import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -23,28 +26,18 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from tqdm import tqdm
 
-from supernet.checkpoint import (
-    AGAIN,
-    architecture,
-    fill,
-    identity_hash,
-    read_notes,
-    read_tensors,
-    save,
-    weights_hash,
-    write_tensors,
-)
+from supernet.checkpoint import architecture, fill, identity_hash, read_tensors, save, weights_hash
 from supernet.data.mixing.batches import Batch
 from supernet.distributed import agree, average_gradients
 from supernet.distributed import fabric as connect
 from supernet.errors import UserError
+from supernet.fused import fused_blocks, missing
+from supernet.model import Block
 from supernet.processes import in_worker
-from supernet.records import convert
-from supernet.settings import TrainingSettings, chosen_precision
+from supernet.resuming import CHECKPOINT, WEIGHTS, Checkpoint, finished, write_checkpoint
+from supernet.settings import Kernels, TrainingSettings, chosen_precision, training_identity
 from supernet.tracking import Silent, Tracker
 
-CHECKPOINT = "checkpoint.safetensors"
-WEIGHTS = "weights.safetensors"
 SMOOTHING = 0.95  # of the figures shown while training
 SHOWN_EVERY = 1.0  # s
 
@@ -105,24 +98,33 @@ def train(
     holds a run of other settings or data. Of several processes, each trains its own copy to the same weights, and rank
     0 alone writes, tracks and calls `after_epoch`.
     """
-    given = {"settings": asdict(settings), "mixtures": mixtures.identity, "initial": weights_hash(network)}
-    identity = identity_hash(given | {"objective": repr(objective), "network": architecture(network)})
-    former = objective.formerly(network, given["settings"])
-    known = [identity, *([identity_hash(given | former)] if former else [])]
-    fabric = connect(chosen_precision(settings.precision, torch.cuda.is_available()))
+    known = _identities(network, mixtures, objective, settings)
+    identity, settings = next(iter(known.items()))
+    fabric = connect(settings.precision)
     first = fabric.is_global_zero
     tracker = tracker if tracker and first else Silent()
     if fabric.world_size > 1:
         mixtures = mixtures.share(fabric.global_rank, fabric.world_size)
     agree(fabric, "settings, data and initial weights", identity)
     network.to(fabric.device)
-    if folder and _finished(folder, known):
+    if folder and finished(folder, known):
         fill(network, read_tensors(folder / WEIGHTS, "network")[0], folder / WEIGHTS)
         network.eval()
         return
-    optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=0.0)
-    start = _resume(folder, network, optimizer, known) if folder else 0
+    checkpoint = Checkpoint(folder, known) if folder and (folder / CHECKPOINT).is_file() else None
+    if checkpoint:
+        settings = known[checkpoint.run]
+        identity = next(identity for identity, begun in known.items() if begun == settings)
+    compiled = settings.kernels == "compiled"
+    optimizer = torch.optim.AdamW(
+        network.parameters(),
+        lr=settings.learning_rate,
+        weight_decay=0.0,
+        fused=compiled or fabric.device.type == "cuda",
+    )
+    start = checkpoint.restore(network, optimizer) if checkpoint else 0
     agree(fabric, "checkpoint", start)
+    _keep_memory()
     network.train()
     progress = tqdm(
         total=settings.steps,
@@ -133,6 +135,8 @@ def train(
         leave=folder is not None,
         disable=not first or in_worker(),
     )
+    if folder and first:
+        progress.write(f"{description}: kernels {settings.kernels}, precision {settings.precision}", file=sys.stderr)
     meter, looked = Meter(settings), {}
     for step, batch in zip(
         range(start, settings.steps), batches(mixtures, start, settings.steps, fabric.device), strict=True
@@ -141,7 +145,7 @@ def train(
             group["lr"] = settings.rate(step)
         objective.prepare(network, optimizer, step)
         optimizer.zero_grad()
-        with _random_numbers(settings.seed, step, fabric):
+        with _random_numbers(settings.seed, step, fabric), fused_blocks(compiled):
             figures = objective.gradients(network, batch, step, fabric.autocast)
         values = torch.stack([value.float() for value in figures.values()])
         values = average_gradients(fabric, network, values)
@@ -167,12 +171,59 @@ def train(
             tracker.log({f"{description}/{name}": value for name, value in shown.items()} | {"step": done})
             meter.restart_clock()
         if saves and first:
-            _checkpoint(folder, network, optimizer, done, identity)
+            write_checkpoint(folder, network, optimizer, done, identity)
     progress.close()
     network.eval()
     if folder and first:
         save(network, folder / WEIGHTS, training=asdict(settings), run=identity, lip_region=mixtures.lip_region)
     fabric.barrier()  # what is written is there, whichever rank asks next
+
+
+def choices(settings: TrainingSettings, network: nn.Module) -> list[TrainingSettings]:
+    """The settings with what `auto` stands for here: first as a new training of the network has them, then as one that
+    goes on may have begun. Raises UserError for compiled kernels that cannot be had."""
+    precision = chosen_precision(settings.precision, torch.cuda.is_available())
+    if torch.accelerator.is_available() or precision != "32-true":
+        obstacle: str | None = "they are for a CPU in fp32"
+    elif not any(isinstance(module, Block) and module.fusible for module in network.modules()):
+        obstacle = "they are for blocks with the norm global"
+    else:
+        obstacle = missing()
+    if settings.kernels == "compiled" and obstacle:
+        raise UserError(f"kernels: there are no compiled ones for this training ({obstacle}); choose auto or torch")
+    possible: list[Kernels] = ["torch"] if obstacle else ["compiled", "torch"]
+    chosen = possible if settings.kernels == "auto" else [settings.kernels]
+    return [replace(settings, precision=precision, kernels=kernels) for kernels in chosen]
+
+
+def _identities(
+    network: nn.Module, mixtures: Mixtures, objective: Objective, settings: TrainingSettings
+) -> dict[str, TrainingSettings]:
+    """What a folder may call this training, and the settings with which it then goes on; a new one is called by the
+    first."""
+    given = {"mixtures": mixtures.identity, "initial": weights_hash(network)}
+    today = given | {"objective": repr(objective), "network": architecture(network)}
+    possible = choices(settings, network)
+    known = {identity_hash(today | {"settings": training_identity(asdict(each))}): each for each in possible}
+    last = possible[-1]
+    if (last.kernels, last.precision) == ("torch", "32-true"):  # as there was nothing else in former versions
+        for precision in ("auto", "32-true"):
+            former = asdict(settings) | {"precision": precision}
+            del former["kernels"]
+            known[identity_hash(today | {"settings": former})] = last
+            if before := objective.formerly(network, former):
+                known[identity_hash(given | before)] = last
+    return known
+
+
+@cache
+def _keep_memory() -> None:
+    """Have glibc keep what a step frees for the next one; from the system it comes in pages that are cleared first."""
+    trim, mmap = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        if mallopt(mmap, 1 << 30) or mallopt(mmap, 32 << 20):  # the most that older versions allow
+            mallopt(trim, 1 << 30)
 
 
 class Meter:
@@ -253,47 +304,6 @@ def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device | st
         yield batch.to(device)
 
 
-def _finished(folder: Path, known: list[str]) -> bool:
-    return (folder / WEIGHTS).is_file() and read_notes(folder / WEIGHTS).get("run") in known
-
-
 def device() -> torch.device:
     """Where `train` trains: the GPU where there is one."""
     return Fabric(accelerator="auto", devices=1).device
-
-
-def _checkpoint(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, step: int, identity: str) -> None:
-    tensors = {f"network.{name}": value for name, value in network.state_dict().items()}
-    for name, parameter in network.named_parameters():
-        state = optimizer.state[parameter]
-        tensors |= {f"{key}.{name}": state[key] for key in ("exp_avg", "exp_avg_sq", "step") if key in state}
-    write_tensors(folder / CHECKPOINT, tensors, {"kind": "checkpoint", "step": step, "run": identity})
-
-
-def _resume(folder: Path, network: nn.Module, optimizer: torch.optim.Optimizer, known: list[str]) -> int:
-    """Load the checkpoint of `folder`, if it has one, and return the step at which to go on.
-
-    Raises UserError when it belongs to another run, or is damaged.
-    """
-    path = folder / CHECKPOINT
-    if not path.is_file():
-        return 0
-    tensors, header = read_tensors(path, "checkpoint")
-    if header.get("run") not in known:
-        raise UserError(
-            f"{path}: belongs to a run with other settings, data or initial weights; "
-            f"choose another run folder, or delete {path.parent} to start over"
-        )
-    weights = {name.removeprefix("network."): t for name, t in tensors.items() if name.startswith("network.")}
-    fill(network, weights, path)
-    try:
-        for name, parameter in network.named_parameters():
-            if f"step.{name}" in tensors:
-                moments = {key: tensors[f"{key}.{name}"].to(parameter.device) for key in ("exp_avg", "exp_avg_sq")}
-                optimizer.state[parameter] = {
-                    **moments,
-                    "step": tensors[f"step.{name}"],
-                }  # which AdamW keeps on the CPU
-        return convert(header["step"], int)
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path}: damaged ({error}); {AGAIN}") from error

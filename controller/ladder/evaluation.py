@@ -92,12 +92,13 @@ class Evaluator(Protocol):
     """Finds out what a subnet is worth. With several workers it is pickled and sent to each of them."""
 
     def evaluate(self, subnet: Subnet) -> Evaluation:
-        """Train and validate, or look up: a pure function of the subnet and of `identity()`."""
+        """Train and validate, or look up: a pure function of the subnet and of `identities()`."""
         ...
 
-    def identity(self) -> dict[str, Any]:
+    def identities(self) -> list[dict[str, Any]]:
         """All that an evaluation depends on besides the subnet, as JSON: fidelity, width, causal, norm, training
-        settings, seed, hashes of data, validation list and initial weights, metric version."""
+        settings, seed, hashes of data, validation list and initial weights, metric version. Evaluations that are made
+        are of the first; of the others are those that count as well."""
         ...
 
 
@@ -106,24 +107,24 @@ class LedgeredEvaluator:
 
     def __init__(self, evaluator: Evaluator, ledger: Ledger) -> None:
         self.evaluator, self.ledger = evaluator, ledger
-        self._identity = evaluator.identity()
+        self._identities = evaluator.identities()
 
     def known(self, subnet: Subnet) -> Evaluation | None:
         """The evaluation in the ledger, or None. Raises UserError when its record is damaged."""
-        identity = self.identity_of(subnet)
-        record = self.ledger.get(identity)
-        if record is None:
-            return None
-        try:
-            evaluation = Evaluation.read(record)
-            if evaluation.subnet != subnet:
-                raise ValueError(f"it is of {evaluation.subnet}")
-            return evaluation
-        except (ValueError, UserError) as error:
-            raise self.ledger.damaged(identity, error) from error
+        for identity in self._identities_of(subnet):
+            if (record := self.ledger.get(identity)) is not None:
+                try:
+                    evaluation = Evaluation.read(record)
+                    if evaluation.subnet != subnet:
+                        raise ValueError(f"it is of {evaluation.subnet}")
+                    return evaluation
+                except (ValueError, UserError) as error:
+                    raise self.ledger.damaged(identity, error) from error
+        return None
 
     def store(self, evaluation: Evaluation) -> None:
-        self.ledger.put(self.identity_of(evaluation.subnet), evaluation.record())
+        """Under a key that is the hash of all that the evaluation depends on."""
+        self.ledger.put(self._identities_of(evaluation.subnet)[0], evaluation.record())
 
     def evaluate(self, subnet: Subnet) -> Evaluation:
         """From the ledger, or computed here and stored."""
@@ -133,6 +134,5 @@ class LedgeredEvaluator:
             self.store(evaluation)
         return evaluation
 
-    def identity_of(self, subnet: Subnet) -> dict[str, Any]:
-        """What the evaluation of `subnet` depends on: its key in the ledger is this dictionary's hash."""
-        return {**self._identity, "subnet": str(subnet)}
+    def _identities_of(self, subnet: Subnet) -> list[dict[str, Any]]:
+        return [{**identity, "subnet": str(subnet)} for identity in self._identities]

@@ -14,16 +14,16 @@ import numpy as np
 
 from controller.ladder.evaluation import Evaluation
 from eval.ranking.extrapolation import AVERAGED
-from eval.table.scoring import METRIC_VERSION, Prepared, Scores, standard_error, validate
+from eval.table.scoring import Prepared, Scores, standard_error, validate
 from supernet.checkpoint import weights_hash
 from supernet.data.mixing.batches import TrainingMixtures
 from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
 from supernet.recipe import NetworkObjective
-from supernet.settings import TrainingSettings
+from supernet.settings import TrainingSettings, training_identity
 from supernet.space import Subnet
-from supernet.training import Diverged, train
+from supernet.training import Diverged, choices, train
 
 
 class FineTuning:
@@ -44,7 +44,9 @@ class FineTuning:
                 f"finetune.steps: {settings.steps} is no whole number of epochs of finetune.batches_per_epoch "
                 f"({settings.batches_per_epoch}); set it to ten times that"
             )
-        self.supernet, self.mixtures, self.validation, self.settings = supernet, mixtures, validation, settings
+        self.supernet, self.mixtures, self.validation = supernet, mixtures, validation
+        self.choices = choices(settings, supernet)
+        self.settings = self.choices[0]
 
     def evaluate(self, subnet: Subnet) -> Evaluation:
         """Fine-tune a copy of the subnet's weights and validate it after each epoch; NaN when training diverges."""
@@ -79,18 +81,16 @@ class FineTuning:
             by_condition=Scores(by_clip, tuple(self.validation.fixed.conditions)).by_condition(),
         )
 
-    def identity(self) -> dict[str, Any]:
+    def identities(self) -> list[dict[str, Any]]:
         """See `controller.ladder.evaluation.Evaluator`; the seed is among the training settings."""
-        return {
+        given = {
             "fidelity": "finetuned",
             "width": self.supernet.width,
             "causal": self.supernet.causal,
             "norm": self.supernet.norm,
-            "training": asdict(self.settings),
             "epochs_averaged": AVERAGED,
             "data": self.mixtures.identity,
-            "validation": self.validation.fixed.hash,
-            "validation_corpus": self.validation.fixed.corpus.hash,
-            "metric_version": METRIC_VERSION,
             "initial_weights": weights_hash(self.supernet),
+            **self.validation.identity,
         }
+        return [{**given, "training": training_identity(asdict(each), epochs=True)} for each in self.choices]

@@ -10,13 +10,16 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from supernet.checkpoint import identity_hash
 from supernet.errors import UserError
 from supernet.records import HASH, digest
+from supernet.settings import training_identity
+
+VERSION = 1  # of what a row's identity holds
 
 
 class Ledger:
@@ -38,6 +41,29 @@ class Ledger:
         if found != "ok" or tables != {"evaluations"}:
             what = found if found != "ok" else f"it holds {', '.join(sorted(tables))}"
             raise UserError(f"{self.path}: cannot be used as a ledger ({what}); move it away and try again")
+        with self._readable():
+            self._rename_former()
+
+    def _rename_former(self) -> None:
+        """Give rows of former versions, once, the identity that they have today: a training's was all its settings.
+        Of rows that are one evaluation then, the first is found."""
+        ((version,),) = self._connection.execute("PRAGMA user_version")
+        if version >= VERSION:
+            return
+        with self._connection:
+            self._connection.execute("BEGIN IMMEDIATE")
+            stored = self._connection.execute("SELECT row, key, identity, record FROM evaluations").fetchall()
+            for row, key, *texts in stored:
+                with suppress(ValueError, RecursionError):  # one that is damaged is named when it is asked for
+                    identity, _ = _read(key, key, *texts)
+                    if training := identity.get("training"):
+                        training = training_identity(training, epochs="epochs_averaged" in identity)
+                        identity = identity | {"training": training}
+                        values = [identity_hash(identity), json.dumps(identity), row]
+                        self._connection.execute(
+                            "UPDATE OR IGNORE evaluations SET key = ?, identity = ? WHERE row = ?", values
+                        )
+            self._connection.execute(f"PRAGMA user_version = {VERSION}")
 
     @contextmanager
     def _readable(self) -> Iterator[None]:

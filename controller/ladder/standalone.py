@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from controller.ladder.evaluation import Evaluation
-from eval.table.scoring import METRIC_VERSION, Prepared, Scores, validate
+from eval.table.scoring import Prepared, Scores, validate
 from supernet.data.mixing.batches import TrainingMixtures
 from supernet.model import AVConvTasNet
 from supernet.recipe import NetworkObjective
-from supernet.settings import TrainingSettings
+from supernet.settings import TrainingSettings, training_identity
 from supernet.space import SearchSpace, Subnet
-from supernet.training import Diverged, train
+from supernet.training import Diverged, choices, train
 
 
 class StandAlone:
@@ -36,7 +36,10 @@ class StandAlone:
         test: Prepared,
         settings: TrainingSettings,
     ) -> None:
-        self.build, self.mixtures, self.test, self.settings = build, mixtures, test, settings
+        self.build, self.mixtures, self.test = build, mixtures, test
+        self.some = build(SearchSpace.smallest)
+        self.choices = choices(settings, self.some)
+        self.settings = self.choices[0]
 
     def evaluate(self, subnet: Subnet) -> Evaluation:
         """Train from scratch and test; NaN when training diverges."""
@@ -59,18 +62,15 @@ class StandAlone:
             by_condition=scores.by_condition(),
         )
 
-    def identity(self) -> dict[str, Any]:
+    def identities(self) -> list[dict[str, Any]]:
         """See `controller.ladder.evaluation.Evaluator`; the seed is among the training settings."""
-        some = self.build(SearchSpace.smallest)
-        return {
+        given = {
             "fidelity": "retrained",
-            "width": some.width,
-            "causal": some.causal,
-            "norm": some.norm,
-            "training": asdict(self.settings),
+            "width": self.some.width,
+            "causal": self.some.causal,
+            "norm": self.some.norm,
             "data": self.mixtures.identity,
-            "validation": self.test.fixed.hash,
-            "validation_corpus": self.test.fixed.corpus.hash,
-            "metric_version": METRIC_VERSION,
             "initial_weights": None,
+            **self.test.identity,
         }
+        return [{**given, "training": training_identity(asdict(each))} for each in self.choices]

@@ -10,11 +10,11 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cached_property, partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import yaml
@@ -36,8 +36,10 @@ from eval.peers.wiener import Wiener
 from eval.ranking.extrapolation import anchored
 from eval.table.fill import tabulate
 from eval.table.quality_table import QualityTable
+from eval.table.query import check_metric
 from eval.table.scoring import Prepared, validate
 from eval.table.watch import CORNERS, Watch
+from eval.version import METRIC_VERSION
 from supernet.checkpoint import load, weights_hash
 from supernet.data.build import build
 from supernet.data.corpus import LISTS, MANIFEST, Corpus
@@ -47,10 +49,11 @@ from supernet.errors import UserError
 from supernet.files import read_json, with_hash, write_atomically, write_json, write_text
 from supernet.model import AVConvTasNet
 from supernet.recipe import NetworkObjective, SupernetObjective
-from supernet.settings import TrainingSettings
+from supernet.resuming import WEIGHTS
+from supernet.settings import TrainingSettings, chosen_precision, training_identity
 from supernet.space import SearchSpace, Subnet
 from supernet.tracking import Silent, Tracker, start_tracking
-from supernet.training import WEIGHTS, Diverged, device, train
+from supernet.training import Diverged, device, train
 
 VALIDATION = "validation.json"  # what a retrained subnet is worth
 DIVERGED = "diverged.json"  # the settings under which its training diverged
@@ -100,6 +103,7 @@ class ValidationNote(Struct):
     standard_error: float
     clips: int
     subnet: str = ""
+    metric_version: int = 1
 
 
 class Run:
@@ -176,7 +180,9 @@ class Run:
     @cached_property
     def table(self) -> QualityTable:
         """The 324 subnets with shared weights."""
-        return QualityTable.load(made(self.paths.table, "score"))
+        table = QualityTable.load(made(self.paths.table, "score"))
+        check_metric(table)
+        return table
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -195,16 +201,26 @@ class Run:
     def diverged(self, subnet: Subnet) -> bool:
         """Whether the training of `subnet` from scratch diverged, under the settings as they are now."""
         mark = self.paths.of(subnet, DIVERGED)
-        return mark.is_file() and read_json(mark, "delete it") == asdict(self.settings.retrain)
+        return mark.is_file() and training_identity(read_json(mark, "delete it")) == self._retraining
+
+    @property
+    def _retraining(self) -> dict[str, Any]:
+        """What decides whether the training of a subnet from scratch diverges, with whatever kernels."""
+        training = self.settings.retrain
+        precision = chosen_precision(training.precision, torch.cuda.is_available())
+        return training_identity(asdict(replace(training, precision=precision, kernels="torch")))
 
     def retrained(self, subnet: Subnet) -> ValidationScore | None:
-        """What a retrained subnet is worth on the validation list; None when it has not been retrained."""
+        """What a retrained subnet is worth on the validation list; None when it has not been retrained, or scored by
+        this version of the metric."""
         note = self.paths.of(subnet, VALIDATION)
         if not note.is_file():
             return None
         said = read_json(note, VALIDATE_AGAIN, ValidationNote)
         if said.subnet not in ("", str(subnet)):
             raise UserError(f"{note}: is of {said.subnet}; {VALIDATE_AGAIN}")
+        if said.metric_version != METRIC_VERSION:
+            return None
         return ValidationScore(said.si_snri, said.standard_error, said.clips)
 
     @property
@@ -304,11 +320,12 @@ class Run:
         try:
             train(network, mixtures, NetworkObjective(), training, folder, self.tracker, name, watch)
         except Diverged:
-            write_json(folder / DIVERGED, asdict(training))
+            write_json(folder / DIVERGED, self._retraining)
             raise
-        if not (folder / VALIDATION).is_file():
+        if self.retrained(subnet) is None:
             scores = validate(network, self.validation)
-            note = ValidationNote(scores.mean, scores.standard_error, len(scores.si_snri), str(subnet))
+            clips = len(scores.si_snri)
+            note = ValidationNote(scores.mean, scores.standard_error, clips, str(subnet), METRIC_VERSION)
             write_json(folder / VALIDATION, to_builtins(note))
         return network
 
@@ -345,7 +362,7 @@ def _evaluate(
 ) -> EvaluationReport:
     known = EvaluationReport.load(path) if path.is_file() else None
     if known and (
-        (known.model, known.data_hash) != (title, fixed.data_hash)
+        (known.model, known.data_hash, known.metric_version) != (title, fixed.data_hash, METRIC_VERSION)
         or (perceptual and "pesq" not in known.overall(NOISY).means)
     ):
         known = None

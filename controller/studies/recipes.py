@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import as_completed
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -31,12 +31,14 @@ from eval.report import markdown
 from eval.table.fill import shared_table
 from eval.table.quality_table import QualityTable
 from eval.table.shipped import Tables, of_seeds
+from supernet.checkpoint import read_notes
 from supernet.elastic import Norm
 from supernet.errors import UserError
 from supernet.files import read_json, write_json
 from supernet.model import AVConvTasNet
 from supernet.processes import WorkerPool
 from supernet.recipe import SupernetObjective, Visit, sampler_for
+from supernet.resuming import WEIGHTS
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace
 from supernet.training import train
@@ -135,7 +137,7 @@ def train_one(settings: Settings, name: str) -> None:
     train(supernet, run.mixtures(training), objective, training, folder, description=name)
     if not resumed:
         write_json(folder / MEASURED, {"seconds": time.monotonic() - began})
-    shared_table(supernet, run.validation, asdict(training), folder / SCORES)
+    shared_table(supernet, run.validation, read_notes(folder / WEIGHTS)["training"], folder / SCORES)
 
 
 def of_equal_cost(settings: Settings, recipe: Recipe) -> SupernetSettings:

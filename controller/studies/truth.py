@@ -45,9 +45,10 @@ from supernet.data.mixing.batches import FixedMixtures
 from supernet.errors import UserError
 from supernet.files import write_atomically
 from supernet.model import AVConvTasNet
-from supernet.settings import TrainingSettings, without_deleted
+from supernet.resuming import CHECKPOINT
+from supernet.settings import TrainingSettings, training_identity
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
-from supernet.training import CHECKPOINT, device
+from supernet.training import choices, device
 
 Part = Literal["all", "standalone", "shared", "finetuned", "longer"]
 COMMAND = "ofa-avse truth --config truth"
@@ -111,11 +112,11 @@ def finetuned(run: Run) -> Iterable[QualityTable]:
 
 def shared(run: Run) -> Iterable[QualityTable]:
     """Score all 324 with the supernet's weights, on both lists."""
-    supernet, training = _supernet(run), run.settings.supernet
+    supernet, training = _supernet(run), read_notes(run.paths.supernet)["training"]
     for name in ("val", "test"):
         path = run.paths.truth / f"shared_{name}.csv"
-        notes = {"list": name, "seed": training.seed, "command": COMMAND, "versions": _versions()}
-        yield shared_table(supernet, _list(run, name), asdict(training), path, **notes)
+        notes = {"list": name, "seed": run.settings.supernet.seed, "command": COMMAND, "versions": _versions()}
+        yield shared_table(supernet, _list(run, name), training, path, **notes)
 
 
 def _supernet(run: Run) -> AVConvTasNet:
@@ -141,9 +142,10 @@ def _same_training(run: Run, shipped: Path) -> bool:
     settings = run.settings
     network, wanted = load(shipped), settings.network.fresh(SearchSpace.largest, settings.seed)
     header = QualityTable.bundled("shared_val").header
+    possible = [training_identity(asdict(each)) for each in choices(settings.supernet, network)]
     return (
         (network.width, network.causal, network.norm) == (wanted.width, wanted.causal, wanted.norm)
-        and without_deleted(read_notes(shipped).get("training", {})) == asdict(settings.supernet)
+        and training_identity(read_notes(shipped).get("training", {})) in possible
         and settings.seed == header.seed
         and _trains_as_shipped(settings)
         and header.data_hash == FixedMixtures(run.corpus, "val").data_hash
@@ -215,7 +217,7 @@ def _row(evaluation: Evaluation, width: float) -> QualityRow:
 
 
 def _header(run: Run, evaluator: StandAlone | FineTuning, name: str) -> QualityHeader:
-    identity = evaluator.identity()
+    identity = evaluator.identities()[0]
     fixed = FixedMixtures(run.corpus, name)
     return QualityHeader(
         fidelity=identity["fidelity"],

@@ -29,8 +29,8 @@ class _Mixed(nn.Module):
         self.reduce = Linear("encoder", "bottleneck", built)
         self.mix = Linear("bottleneck", "bottleneck", built)
 
-    def forward(self, latents: Tensor, active: Channels) -> Tensor:
-        return self.mix(self.reduce(latents, active), active)
+    def forward(self, latents: Tensor, shape: Channels) -> Tensor:
+        return self.mix(self.reduce(latents, shape), shape)
 
 
 class LinearDilation(AVConvTasNet):

@@ -19,11 +19,12 @@ from eval.measure import measure
 from eval.table.quality_table import QualityTable
 from eval.table.rows import QualityHeader, QualityRow
 from eval.table.scoring import Prepared, Scores, score_all
+from eval.version import METRIC_VERSION
 from supernet.checkpoint import weights_hash
 from supernet.errors import UserError
 from supernet.extraction import extract
 from supernet.model import AVConvTasNet
-from supernet.settings import Precision, chosen_precision
+from supernet.settings import Precision, chosen_precision, training_identity
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
 AT_ONCE = 8  # subnets whose PESQ a kill can cost
@@ -85,7 +86,7 @@ def shared_table(
     """Scores of all 324 with their exact costs, written to `path`; a table there of the same inputs is kept.
 
     Args:
-        training: settings under which the supernet was trained.
+        training: settings under which the supernet was trained, with `auto` resolved.
         measured: how latency and memory are measured; not at all without.
         header: further fields of the table's header.
     """
@@ -97,7 +98,8 @@ def shared_table(
         norm=supernet.norm,
         data_hash=prepared.fixed.data_hash,
         weights_hash=weights_hash(supernet),
-        training=training,
+        training=training_identity(training),
+        metric_version=METRIC_VERSION,
         **header,
     )
     if path.is_file() and (kept := QualityTable.load(path)).header == made:

@@ -11,7 +11,7 @@ from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from eval.table.query import COSTS, Answer, check_budgets, check_measured, find_best
+from eval.table.query import COSTS, Answer, check_budgets, check_measured, check_metric, find_best
 from eval.table.rows import AGAIN, QualityHeader, QualityRow, by_subnet, read, write
 from eval.table.shipped import Tables
 from supernet.errors import UserError
@@ -75,6 +75,7 @@ class QualityTable:
         budgets = check_budgets(
             params=max_params, macs=max_macs, latency_ms=max_latency_ms, rtf=max_rtf, memory_mb=max_memory_mb
         )
+        check_metric(self)
         check_measured(self, budgets)
         return find_best(self, budgets)
 

@@ -12,6 +12,7 @@ from typing import Protocol
 
 from eval.machine import fingerprint
 from eval.table.rows import QualityHeader, QualityRow
+from eval.version import METRIC_VERSION
 from supernet.errors import UserError
 
 MOST_TIES_NAMED = 3
@@ -119,6 +120,15 @@ def check_measured(table: Table, budgets: dict[str, float]) -> None:
                 f"{table.path}: {COSTS[cost].label} was measured on '{table.header.machine}', this is '{here}'; "
                 f"run `ofa-avse score` again here for --max_{cost}"
             )
+
+
+def check_metric(table: Table) -> None:
+    """Raise UserError where the scores are of another version of the metric."""
+    if table.header.metric_version != METRIC_VERSION:
+        raise UserError(
+            f"{table.path}: holds scores by version {table.header.metric_version} of the metric, and this program has "
+            f"version {METRIC_VERSION}; make it again by `ofa-avse score`"
+        )
 
 
 def find_best(table: Table, budgets: dict[str, float]) -> Answer:

@@ -20,7 +20,7 @@ from msgspec import Meta, Struct
 from supernet.errors import UserError
 from supernet.files import with_hash, without_hash, write_text
 from supernet.records import convert
-from supernet.settings import without_deleted
+from supernet.settings import training_identity
 from supernet.space import WIDEST, SearchSpace, Subnet
 
 Count = Annotated[int, Meta(ge=1)]
@@ -47,6 +47,7 @@ class QualityHeader:
     versions: str = ""  # of what computed it
     seeds: Count = 1  # trainings that each row is the mean of
     precision: str = "32-true"  # of the arithmetic behind SI-SNRi
+    metric_version: Count = 1  # see eval.version
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def _read_header(comments: list[str], path: Path) -> tuple[QualityHeader, int]:
         header = convert(values, QualityHeader)
     except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: damaged header ({error}); {AGAIN}") from None
-    return replace(header, training=without_deleted(header.training)), count
+    return replace(header, training=training_identity(header.training, header.fidelity == "finetuned")), count
 
 
 class _Rows(Struct):

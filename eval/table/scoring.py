@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm import tqdm
 
+from eval.version import METRIC_VERSION
 from supernet.checkpoint import identity_hash, weights_hash
 from supernet.data.mixing.batches import Batch, FixedMixtures
 from supernet.journal import Journal
@@ -23,7 +25,6 @@ from supernet.model import AVConvTasNet
 from supernet.processes import in_worker
 from supernet.space import AXES, SearchSpace, Subnet
 
-METRIC_VERSION = 1  # raise when a score of the same network on the same list would change
 CLIPS_AT_ONCE = 8  # a batch whose activations stay in the processor's cache
 CLIPS_AT_ONCE_ON_A_GPU = 32  # as in training
 DEEPEST = AXES["repeats"][-1]
@@ -73,6 +74,12 @@ class Prepared:
         self.batches: list[Batch] = [fixed.batch(chunk).to(device) for chunk in chunks]
         self.noisy = [si_snr(batch.mixture, batch.clean) for batch in self.batches]
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What scores on this list depend on besides the network."""
+        corpus = self.fixed.corpus.hash
+        return {"validation": self.fixed.hash, "validation_corpus": corpus, "metric_version": METRIC_VERSION}
+
     def features(self, network: AVConvTasNet) -> list[Tensor]:
         """Lip features of each batch: the same for every subnet."""
         return [network.lip_features(batch.lips) for batch in self.batches]
@@ -99,14 +106,7 @@ def score_all(
     as it ends, and a killed run goes on from there.
     """
     conditions = tuple(prepared.fixed.conditions)
-    identity = identity_hash(
-        {
-            "weights": weights_hash(network),
-            "list": prepared.fixed.hash,
-            "corpus": prepared.fixed.corpus.hash,
-            "bf16": bf16,
-        }
-    )
+    identity = identity_hash({"weights": weights_hash(network), "bf16": bf16, **prepared.identity})
     journal = Journal(partial) if partial else None
     known = _known(journal, identity) if journal else {}
     passes = [subnet for subnet in space if subnet.repeats == DEEPEST]

@@ -46,8 +46,8 @@ class Landscape:
         time.sleep(self.seconds)
         return Evaluation(subnet, "finetuned", quality(subnet), 0.1, 64, (quality(subnet) - 1, quality(subnet)), 0.0)
 
-    def identity(self) -> dict:
-        return {"fidelity": "finetuned", "seed": 0}
+    def identities(self) -> list[dict]:
+        return [{"fidelity": "finetuned", "seed": 0}]
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from supernet import SearchSpace, Subnet, extract
-from supernet.elastic import active, parameter_axes
+from supernet.elastic import parameter_axes, prefix
 from supernet.errors import UserError
 from supernet.space import channels
 
@@ -35,8 +35,8 @@ def test_weights_outside_the_slice_get_exactly_zero_gradient(supernet, clip):
                 continue
             if name in inside:
                 active_part = parameter.grad.clone()
-                active(active_part, axes, shape)  # the slice exists
-                active_part[tuple(slice(n) for n in active(parameter, axes, shape).shape)] = 0
+                prefix(active_part, axes, shape)  # the slice exists
+                active_part[tuple(slice(n) for n in prefix(parameter, axes, shape).shape)] = 0
             assert not (active_part if name in inside else parameter.grad).any(), f"{subnet} {name}"
 
 
@@ -48,7 +48,7 @@ def test_every_weight_of_the_slice_gets_a_gradient(supernet, clip):
     inside = {name for name, _ in extract(supernet, subnet).named_parameters()}
     for name, parameter, axes in parameter_axes(supernet):
         if name in inside:
-            assert active(parameter.grad, axes, shape).any(), name
+            assert prefix(parameter.grad, axes, shape).any(), name
 
 
 def test_an_extracted_network_shares_no_memory_with_the_supernet(supernet, clip):

@@ -1,3 +1,4 @@
+from contextlib import suppress
 from dataclasses import asdict, replace
 from types import SimpleNamespace
 
@@ -5,11 +6,12 @@ import pytest
 import torch
 
 from supernet import AVConvTasNet, SearchSpace, load, recipe, training
-from supernet.checkpoint import identity_hash, read_tensors, weights_hash, write_tensors
+from supernet.checkpoint import identity_hash, read_notes, read_tensors, weights_hash, write_tensors
 from supernet.data.mixing.batches import Batch
 from supernet.errors import UserError
 from supernet.recipe import NetworkObjective, Sandwich, SupernetObjective
-from supernet.settings import SupernetSettings, TrainingSettings, without_deleted
+from supernet.resuming import Checkpoint
+from supernet.settings import SupernetSettings, TrainingSettings, training_identity, without_deleted
 from supernet.training import CHECKPOINT, WEIGHTS, Diverged, train
 
 WIDTH = 1 / 32
@@ -101,14 +103,10 @@ FORMERLY = {  # the sampler of commit ee8efb0, and the fields of its settings th
 }
 
 
-@pytest.mark.parametrize("objective", OBJECTIVES, ids=FORMERLY)
-@pytest.mark.parametrize("killed_at", [3, None], ids=["killed", "finished"])
-def test_a_run_of_a_former_version_is_gone_on_with(tmp_path, objective, killed_at):
-    undisturbed, resumed = fresh(), fresh()
+def of_ee8efb0(objective):
     sampler, left = FORMERLY["supernet" if isinstance(objective, SupernetObjective) else "network"]
-    identity = {
-        "settings": asdict(SETTINGS) | left,
-        "mixtures": Noise().identity,
+    return {
+        "settings": former_settings() | left,
         "sampler": sampler,
         "network": [
             "E256-B256-X8-R4-H2.5-V256",
@@ -117,13 +115,28 @@ def test_a_run_of_a_former_version_is_gone_on_with(tmp_path, objective, killed_a
             "global",
             {"fusion": "add", "dilation": "exponential", "mask_heads": "one"},
         ],
-        "initial": weights_hash(fresh()),
     }
-    train(undisturbed, Noise(), objective, SETTINGS)
-    try:
-        train(fresh(), Noise(stop_at=killed_at), objective, SETTINGS, tmp_path)
-    except KeyboardInterrupt:
-        pass
+
+
+def of_83fcd35(objective):
+    return {"settings": former_settings(), "objective": repr(objective), "network": fresh().architecture}
+
+
+def former_settings():
+    settings = asdict(SETTINGS)
+    del settings["kernels"]
+    return settings
+
+
+@pytest.mark.parametrize("objective", OBJECTIVES, ids=FORMERLY)
+@pytest.mark.parametrize("former", [of_ee8efb0, of_83fcd35])
+@pytest.mark.parametrize("killed_at", [3, None], ids=["killed", "finished"])
+def test_a_run_of_a_former_version_is_gone_on_with(tmp_path, objective, former, killed_at):
+    undisturbed, resumed = fresh(), fresh()
+    identity = former(objective) | {"mixtures": Noise().identity, "initial": weights_hash(fresh())}
+    train(undisturbed, Noise(), objective, replace(SETTINGS, kernels="torch"))
+    with suppress(KeyboardInterrupt):
+        train(fresh(), Noise(stop_at=killed_at), objective, replace(SETTINGS, kernels="torch"), tmp_path)
     for path in tmp_path.glob("*.safetensors"):
         tensors, header = read_tensors(path, "checkpoint" if path.name == CHECKPOINT else "network")
         (header if path.name == CHECKPOINT else header["notes"])["run"] = identity_hash(identity)
@@ -132,6 +145,71 @@ def test_a_run_of_a_former_version_is_gone_on_with(tmp_path, objective, killed_a
     assert same(resumed, undisturbed)
     with pytest.raises(UserError, match=CHECKPOINT):
         train(fresh(), Noise(), objective, replace(SETTINGS, seed=1), tmp_path)
+
+
+@pytest.mark.parametrize("change", [{"checkpoint_every": 1}, {"batches_per_epoch": 3}, {"precision": "32-true"}])
+def test_what_does_not_change_the_weights_may_change_while_a_training_waits(tmp_path, change):
+    undisturbed, resumed = fresh(), fresh()
+    train(undisturbed, Noise(), OBJECTIVES[0], SETTINGS)
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(), Noise(stop_at=3), OBJECTIVES[0], SETTINGS, tmp_path)
+    train(resumed, Noise(stop_at=0), OBJECTIVES[0], replace(SETTINGS, **change), tmp_path)
+    assert same(resumed, undisturbed)
+
+
+@pytest.mark.parametrize(
+    "change", [{"steps": 8}, {"learning_rate": 1e-3}, {"rate_warmup": 1}, {"precision": "bf16-mixed"}]
+)
+def test_what_changes_the_weights_may_not(tmp_path, change):
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(), Noise(stop_at=3), OBJECTIVES[0], SETTINGS, tmp_path)
+    with pytest.raises(UserError, match=CHECKPOINT):
+        train(fresh(), Noise(), OBJECTIVES[0], replace(SETTINGS, **change), tmp_path)
+
+
+@pytest.mark.parametrize("begun, other", [("compiled", "torch"), ("torch", "compiled")])
+def test_a_training_goes_on_with_the_kernels_that_it_began_with(tmp_path, begun, other):
+    undisturbed, resumed, chosen = fresh(), fresh(), replace(SETTINGS, kernels=begun)
+    train(undisturbed, Noise(), OBJECTIVES[0], chosen)
+    with pytest.raises(KeyboardInterrupt):
+        train(fresh(), Noise(stop_at=3), OBJECTIVES[0], chosen, tmp_path)
+    with pytest.raises(UserError, match=CHECKPOINT):
+        train(fresh(), Noise(), OBJECTIVES[0], replace(SETTINGS, kernels=other), tmp_path)
+    train(resumed, Noise(), OBJECTIVES[0], SETTINGS, tmp_path)
+    assert same(resumed, undisturbed)
+    assert read_notes(tmp_path / WEIGHTS)["training"]["kernels"] == begun
+
+
+def test_without_a_compiler_auto_takes_the_kernels_of_pytorch(monkeypatch, tmp_path):
+    monkeypatch.setattr(training, "missing", lambda: "no C compiler")
+    assert [each.kernels for each in training.choices(SETTINGS, fresh())] == ["torch"]
+    with pytest.raises(UserError, match=r"kernels: .*no C compiler.*auto or torch"):
+        train(fresh(), Noise(), OBJECTIVES[0], replace(SETTINGS, kernels="compiled"), tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_only_what_the_compiled_kernels_compute_is_given_to_them():
+    kernels = [
+        [each.kernels for each in training.choices(settings, network)]
+        for settings, network in (
+            (SETTINGS, fresh()),
+            (SETTINGS, AVConvTasNet(SearchSpace.smallest, WIDTH, norm="frame")),
+            (SETTINGS, torch.nn.Linear(1, 1)),
+            (replace(SETTINGS, precision="bf16-mixed"), fresh()),
+            (replace(SETTINGS, kernels="torch"), fresh()),
+        )
+    ]
+    assert kernels == [["compiled", "torch"], ["torch"], ["torch"], ["torch"], ["torch"]]
+
+
+def test_precision_counts_as_what_it_stands_for(monkeypatch):
+    assert {each.precision for each in training.choices(SETTINGS, fresh())} == {"32-true"}
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    (on_a_gpu,) = training.choices(SETTINGS, fresh())
+    assert on_a_gpu.precision == "bf16-mixed"
+    on_a_cpu = replace(SETTINGS, precision="32-true", kernels="torch")
+    here, there = (training_identity(asdict(settings)) for settings in (on_a_cpu, on_a_gpu))
+    assert training_identity(former_settings()) == here != there
 
 
 def test_training_lowers_the_loss():
@@ -271,7 +349,7 @@ def test_a_resumed_optimiser_is_where_its_network_is(tmp_path):
     network = fresh().to("meta")
     optimizer = torch.optim.AdamW(network.parameters())
     identity = read_tensors(tmp_path / CHECKPOINT, "checkpoint")[1]["run"]
-    assert training._resume(tmp_path, network, optimizer, [identity]) == 2
+    assert Checkpoint(tmp_path, [identity]).restore(network, optimizer) == 2
     states = list(optimizer.state.values())
     assert {state[key].device.type for state in states for key in ("exp_avg", "exp_avg_sq")} == {"meta"}
     assert {state["step"].device.type for state in states} == {"cpu"}

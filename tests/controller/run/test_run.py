@@ -6,10 +6,9 @@ import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property, wraps
-from pathlib import Path
 
 import pytest
-from jsonargparse import ArgumentParser
+from reading import read
 
 from controller.cli import main
 from controller.ladder.ledger import Ledger
@@ -27,13 +26,6 @@ from supernet.space import PAPER_WINNER, Subnet
 
 OURS = ("supernet", "eval", "controller")
 DEEPEST = 8  # modules of ours between the command line and a method of `Run`
-
-
-def read(config: Path, folder: Path) -> Settings:
-    parser = ArgumentParser()
-    fields = parser.add_class_arguments(Settings, as_group=False)
-    parsed = parser.instantiate(parser.parse_path(config))
-    return Settings(**{field: parsed[field] for field in fields} | {"run": str(folder)})
 
 
 @pytest.fixture

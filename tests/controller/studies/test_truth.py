@@ -143,7 +143,7 @@ def shipped_corpus(monkeypatch):
     """The shipped corpus as it looks from outside, and no way to train or score."""
     for module in (truth, runs):
         monkeypatch.setattr(module, "FixedMixtures", ShippedList)
-        monkeypatch.setattr(module, "Prepared", lambda fixed, device: SimpleNamespace(fixed=fixed))
+        monkeypatch.setattr(module, "Prepared", lambda fixed, device: SimpleNamespace(fixed=fixed, identity={}))
     monkeypatch.setattr(Run, "corpus", None)
     monkeypatch.setattr(Run, "mixtures", lambda *_: SimpleNamespace(identity={}))
     for module in ("controller.run.run", "controller.ladder.finetuning", "controller.ladder.standalone"):
