@@ -95,9 +95,8 @@ def one_round(settings: SearchSettings, rounds: int = 5) -> float:
     """CPU seconds of a round of mode `surrogate`, its model of quality and proposal included, on one thread."""
     torch.set_num_threads(1)
     landscape = synthetic("noise", 0)
-    oracle = Oracle(
-        landscape.space, Answers(landscape), landscape.costs, settings.reward, None, Unseen(), landscape.shared
-    )
+    told = replace(settings, max_evaluations=None)
+    oracle = Oracle(landscape.space, Answers(landscape), landscape.costs, told, Unseen(), landscape.shared)
     began = clocks()
     try:
         surrogate_search(oracle, replace(settings, mode="surrogate", episodes=rounds, workers=1))

@@ -85,6 +85,7 @@ def train(
     objective: Objective,
     settings: TrainingSettings,
     folder: Path | None = None,
+    *,
     tracker: Tracker | None = None,
     description: str = "training",
     after_epoch: Callable[[int], Mapping[str, float] | None] | None = None,

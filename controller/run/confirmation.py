@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from controller.run.run import Run
 from controller.search.document import SearchDocument
-from controller.search.reward import RewardSettings, reward_of
+from controller.search.reward import Reward, RewardSettings
 from supernet.errors import UserError
 from supernet.space import Subnet
 from supernet.training import Diverged
@@ -47,12 +47,11 @@ def found(run: Run) -> Subnet:
     """The winner: the best candidate by the reward of its retrained network, and the search's own choice as long as
     some are not retrained. Raises UserError when no search has ended in the run's folder.
     """
-    subnets, reward = candidates(run), _ranked(run)[2]
-    scores = {subnet: run.retrained(subnet) for subnet in subnets}
-    if None in scores.values():
+    subnets, worth = candidates(run), Reward(_ranked(run)[2], run.costs)
+    scores = {subnet: score for subnet in subnets if (score := run.retrained(subnet))}
+    if len(scores) < len(subnets):
         return subnets[0]
-    costs = run.costs
-    return max(subnets, key=lambda subnet: reward_of(reward, subnet, scores[subnet].si_snri, costs))
+    return max(subnets, key=lambda subnet: worth(subnet, scores[subnet].si_snri))
 
 
 def check_winner(run: Run, winner: Subnet) -> None:

@@ -269,8 +269,8 @@ class Run:
         training = self.settings.supernet
         network = self.settings.network.fresh(SearchSpace.largest, self.settings.seed)
         objective = SupernetObjective.of(SearchSpace(self.settings.network.width), training)
-        folder, watch = self.paths.supernet.parent, self.watch(network, CORNERS)
-        train(network, self.mixtures(training), objective, training, folder, self.tracker, "supernet", watch)
+        said = {"tracker": self.tracker, "description": "supernet", "after_epoch": self.watch(network, CORNERS)}
+        train(network, self.mixtures(training), objective, training, self.paths.supernet.parent, **said)
         network.zero_grad()  # frees the gradients of the last step
         self.supernet = network
         return network
@@ -316,9 +316,9 @@ class Run:
         """Train `subnet` from scratch, and note what it is worth on the validation list, or that training diverged."""
         training, folder = self.settings.retrain, self.paths.of(subnet).parent
         network, mixtures = self.settings.network.fresh(subnet, training.seed), self.mixtures(training)
-        name, watch = f"retrain {subnet}", self.watch(network)
+        said = {"tracker": self.tracker, "description": f"retrain {subnet}", "after_epoch": self.watch(network)}
         try:
-            train(network, mixtures, NetworkObjective(), training, folder, self.tracker, name, watch)
+            train(network, mixtures, NetworkObjective(), training, folder, **said)
         except Diverged:
             write_json(folder / DIVERGED, self._retraining)
             raise

@@ -20,7 +20,7 @@ def progressive_shrinking(oracle: Oracle, settings: SearchSettings) -> None:
     With several workers that many episodes start from the same subnet and the best of all their trajectories is next.
     """
     environments = [
-        settings.environment(oracle.space, oracle.quality, oracle.reward_settings, oracle.costs, settings.steps)
+        settings.environment(oracle.space, oracle.quality, oracle.reward_at, settings.steps)
         for _ in range(settings.workers)
     ]
     start = oracle.space.largest

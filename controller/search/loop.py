@@ -119,7 +119,7 @@ def search(
         Executor(LedgeredEvaluator(evaluator, ledger), settings.workers, settings.ray) as executor,
         tqdm(desc=f"search ({settings.method})", total=most, unit="evaluation", mininterval=1) as progress,
     ):
-        oracle = Oracle(space, executor, costs, settings.reward, settings.max_evaluations, progress, shared, tracker)
+        oracle = Oracle(space, executor, costs, settings, progress, shared, tracker)
         try:
             METHODS[settings.method](oracle, settings)
             budget_spent = False
@@ -157,7 +157,7 @@ def _result(oracle: Oracle, settings: SearchSettings, budget_spent: bool) -> Sea
         rows=tuple(oracle.rows),
         evaluations=tuple(oracle.evaluations.values()),
         budget_spent=budget_spent,
-        reward=oracle.reward_settings,
+        reward=oracle.reward_at.settings,
         settings=settings,
     )
 

@@ -7,7 +7,7 @@ Source: section 3.2 of "Efficient Audio-Visual Speech Enhancement via Neural Arc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import cache
 from math import isnan
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
-from controller.search.reward import Cost, Costs, RewardSettings, resolve, reward_of
+from controller.search.reward import Cost, Costs, Reward
 from supernet.space import AXES, SearchSpace, Subnet
 
 State = Literal["paper", "visual", "full"]
@@ -60,29 +60,23 @@ class ArchitectureEnv(gymnasium.Env):
     Args:
         space: where to walk.
         quality: SI-SNRi of a subnet in dB.
-        parameters: parameters of a subnet.
-        reward: what is rewarded; values left at None are resolved here (see `controller.search.reward.resolve`).
-        latency_ms: latency of a subnet in ms, where it is rewarded or a goal.
+        reward: of a subnet; the costs that it knows may be goals.
         state: `paper`, `visual` or `full`.
         steps: actions in an episode.
         bound: whether repeats x blocks <= 24 limits the actions.
-        macs: MACs of a subnet per second of audio, where they are a goal.
     """
 
     def __init__(
         self,
         space: SearchSpace,
         quality: Callable[[Subnet], float],
-        parameters: Callable[[Subnet], int],
-        reward: RewardSettings | None = None,
-        latency_ms: Callable[[Subnet], float] | None = None,
+        reward: Reward,
         state: State = "full",
         steps: int = 5,
         bound: bool = True,
-        macs: Callable[[Subnet], float] | None = None,
     ) -> None:
-        self.space, self.quality, self.costs = space, quality, Costs(parameters, macs, latency_ms)
-        self.reward = self.goal_reward = resolve(reward or RewardSettings(), space, quality, self.costs)
+        self.space, self.quality, self.costs = space, quality, reward.costs
+        self.reward = self.goal_reward = reward
         self.state, self.steps, self.bound = state, steps, bound
         self.action_space = gymnasium.spaces.Discrete(len(ACTIONS))
         size = len(PAPER_AXES) + 2 + EXTRA[state]
@@ -97,8 +91,7 @@ class ArchitectureEnv(gymnasium.Env):
         super().reset(seed=seed)
         options = options or {}
         self.subnet: Subnet = options.get("start", self.space.largest)
-        cost, target = options.get("goal", (self.reward.cost, self.reward.target))
-        self.goal_reward = replace(self.reward, cost=cost, target=target)
+        self.goal_reward = self.reward.aimed(*options["goal"]) if "goal" in options else self.reward
         self.steps_left = self.steps
         return self._observation(), self._info()
 
@@ -107,7 +100,7 @@ class ArchitectureEnv(gymnasium.Env):
         reached = self.after(action)
         self.subnet = reached or self.subnet
         self.steps_left -= 1
-        reward = reward_of(self.goal_reward, self.subnet, self.quality(self.subnet), self.costs, reached is None)
+        reward = self.goal_reward(self.subnet, self.quality(self.subnet), reached is None)
         return self._observation(), reward, self.steps_left == 0, False, self._info()
 
     def after(self, action: int) -> Subnet | None:
@@ -123,7 +116,7 @@ class ArchitectureEnv(gymnasium.Env):
         quality = self.quality(self.subnet)
         values = [_position(axis, self.subnet) for axis in PAPER_AXES]
         values.append(self._scaled("params", self.costs.params(self.subnet)))
-        values.append(0.0 if isnan(quality) else quality / self.reward.baseline)
+        values.append(0.0 if isnan(quality) else quality / self.reward.settings.scale[0])
         if self.state != "paper":
             values.append(_position("visual", self.subnet))
         if self.state == "full":
@@ -131,8 +124,9 @@ class ArchitectureEnv(gymnasium.Env):
         return np.clip(np.array(values, np.float32), 0.0, 1.0)  # SI-SNRi and the goal may lie outside their range
 
     def _goal(self, cost: Cost) -> float:
-        limited = self.goal_reward.kind == "paper" and self.goal_reward.cost == cost
-        return self._scaled(cost, self.goal_reward.target) if limited else 1.0
+        goal = self.goal_reward.settings
+        limited = goal.kind == "paper" and goal.cost == cost
+        return self._scaled(cost, goal.scale[1]) if limited else 1.0
 
     def _scaled(self, cost: Cost, value: float) -> float:
         """A cost, min-max scaled over the space; the paper's division by 22 M cancels."""

@@ -9,7 +9,8 @@ from typing import Protocol
 from tqdm import tqdm
 
 from controller.ladder.evaluation import Evaluation
-from controller.search.reward import Costs, RewardSettings, resolve, reward_of
+from controller.search.reward import Costs, Reward
+from controller.search.settings import SearchSettings
 from supernet.space import SearchSpace, Subnet
 from supernet.tracking import Silent, Tracker
 
@@ -57,8 +58,7 @@ class Oracle:
         space: what is searched.
         executor: evaluates.
         costs: of a subnet.
-        reward: with or without `baseline` and `target`.
-        budget: most distinct evaluations, or None.
+        settings: of which the reward and the most distinct evaluations are read.
         progress: a bar that counts distinct evaluations.
         shared: SI-SNRi in dB of every subnet with shared weights, for the methods that start from it.
         tracker: is told how a policy learns.
@@ -69,8 +69,7 @@ class Oracle:
         space: SearchSpace,
         executor: Evaluates,
         costs: Costs,
-        reward: RewardSettings,
-        budget: int | None,
+        settings: SearchSettings,
         progress: tqdm,
         shared: Mapping[Subnet, float] | None = None,
         tracker: Tracker | None = None,
@@ -79,10 +78,10 @@ class Oracle:
         self.evaluations: dict[Subnet, Evaluation] = {}
         self.rows: list[Row] = []
         self._recorded: set[Subnet] = set()
-        self._executor, self._budget, self._progress = executor, budget, progress
+        self._executor, self._budget, self._progress = executor, settings.max_evaluations, progress
         self._tracker, self._steps, self._learning = tracker or Silent(), 0, ""
         self._evaluate([space.largest])
-        self.reward_settings = resolve(reward, space, self.quality, costs)
+        self.reward_at = Reward.of(settings.reward, space, self.quality, costs)
         self._record(Move(0, 0, space.largest))
 
     def quality(self, subnet: Subnet) -> float:
@@ -92,10 +91,6 @@ class Oracle:
     def reward(self, subnet: Subnet) -> float:
         """The reward of a subnet visited before."""
         return self.reward_at(subnet, self.quality(subnet))
-
-    def reward_at(self, subnet: Subnet, si_snri: float) -> float:
-        """The reward of any subnet if its SI-SNRi were `si_snri` dB."""
-        return reward_of(self.reward_settings, subnet, si_snri, self.costs)
 
     def learned(self, steps: int, figures: Mapping[str, float]) -> None:
         """Show and log how an update of a policy went, from `steps` more steps of its episodes, virtual ones included.

@@ -76,6 +76,13 @@ class RewardSettings:
                 raise UserError(f"search.reward.{name}: must be finite and not negative, not {value:g}")
 
     @property
+    def scale(self) -> tuple[float, float]:
+        """Baseline and target. Raises ValueError where they are left to be resolved."""
+        if self.baseline is None or self.target is None:
+            raise ValueError("baseline and target are not resolved yet; see Reward.of")
+        return self.baseline, self.target
+
+    @property
     def limited(self) -> Cost:
         """The cost that is weighed against quality."""
         return "latency_ms" if self.kind == "latency" else self.cost
@@ -90,8 +97,9 @@ def paper_reward(si_snri: float, cost: float, settings: RewardSettings, violatio
         settings: with `baseline` and `target` resolved.
         violation: whether the action violated a constraint.
     """
-    fidelity = settings.alpha * si_snri / settings.baseline
-    excess = settings.beta * max(0.0, cost / settings.target - 1)
+    baseline, target = settings.scale
+    fidelity = settings.alpha * si_snri / baseline
+    excess = settings.beta * max(0.0, cost / target - 1)
     return fidelity - excess - settings.gamma * violation
 
 
@@ -101,25 +109,46 @@ def latency_reward(si_snri: float, latency_ms: float, settings: RewardSettings, 
     return si_snri - settings.latency_weight * log(latency) - settings.gamma * violation
 
 
-def reward_of(settings: RewardSettings, subnet: Subnet, si_snri: float, costs: Costs, violation: bool = False) -> float:
-    """The reward of `subnet` under resolved settings; an SI-SNRi of NaN counts as 0 dB and as a violation."""
-    if isnan(si_snri):
-        si_snri, violation = 0.0, True
-    reward = latency_reward if settings.kind == "latency" else paper_reward
-    return reward(si_snri, costs.of(subnet, settings.limited), settings, violation)
+@dataclass(frozen=True)
+class Reward:
+    """What subnets are worth: `reward(subnet, si_snri)`.
 
+    Args:
+        settings: with `baseline` and `target`.
+        costs: that they weigh.
+    """
 
-def resolve(
-    settings: RewardSettings, space: SearchSpace, quality: Callable[[Subnet], float], costs: Costs
-) -> RewardSettings:
-    """The settings with `baseline` and `target` filled in. Raises UserError where they are not above zero."""
-    baseline = quality(space.largest) if settings.baseline is None else settings.baseline
-    target = costs.of(PAPER_WINNER, settings.cost) if settings.target is None else settings.target
-    if not baseline > 0:
-        raise UserError(
-            f"search.reward.baseline: the reward divides by it and it is {baseline:.2f} dB; "
-            "train the supernet longer, or set a baseline above 0"
-        )
-    if not target > 0:
-        raise UserError(f"search.reward.target: must be a budget above 0, not {target:g}")
-    return replace(settings, baseline=baseline, target=target)
+    settings: RewardSettings
+    costs: Costs
+
+    @classmethod
+    def of(
+        cls, settings: RewardSettings, space: SearchSpace, quality: Callable[[Subnet], float], costs: Costs
+    ) -> Reward:
+        """With `baseline` and `target` filled in. Raises UserError where they are not above zero."""
+        baseline = quality(space.largest) if settings.baseline is None else settings.baseline
+        target = costs.of(PAPER_WINNER, settings.cost) if settings.target is None else settings.target
+        if not baseline > 0:
+            raise UserError(
+                f"search.reward.baseline: the reward divides by it and it is {baseline:.2f} dB; "
+                "train the supernet longer, or set a baseline above 0"
+            )
+        if not target > 0:
+            raise UserError(f"search.reward.target: must be a budget above 0, not {target:g}")
+        return cls(replace(settings, baseline=baseline, target=target), costs)
+
+    def __call__(self, subnet: Subnet, si_snri: float, violation: bool = False) -> float:
+        """An SI-SNRi of NaN counts as 0 dB and as a violation."""
+        if isnan(si_snri):
+            si_snri, violation = 0.0, True
+        reward = latency_reward if self.settings.kind == "latency" else paper_reward
+        return reward(si_snri, self.costs.of(subnet, self.settings.limited), self.settings, violation)
+
+    def aimed(self, cost: Cost, target: float) -> Reward:
+        """The same with another budget."""
+        return replace(self, settings=replace(self.settings, cost=cost, target=target))
+
+    @property
+    def decibels(self) -> float:
+        """By how many dB of SI-SNRi a reward is larger by one."""
+        return self.settings.scale[0] / self.settings.alpha

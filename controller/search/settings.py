@@ -9,7 +9,7 @@ from typing import Literal
 
 from controller.search.mdp import ArchitectureEnv, State
 from controller.search.ppo import PPOSettings
-from controller.search.reward import Costs, RewardSettings
+from controller.search.reward import Reward, RewardSettings
 from supernet.errors import UserError
 from supernet.space import SearchSpace, Subnet
 
@@ -106,14 +106,12 @@ class SearchSettings:
         self,
         space: SearchSpace,
         quality: Callable[[Subnet], float],
-        reward: RewardSettings,
-        costs: Costs,
+        reward: Reward,
         steps: int,
         kind: type[ArchitectureEnv] = ArchitectureEnv,
     ) -> ArchitectureEnv:
         """Where a policy walks, `steps` actions an episode."""
-        seen = self.state, steps, self.compute_bound
-        return kind(space, quality, costs.params, reward, costs.latency_ms, *seen, costs.macs)
+        return kind(space, quality, reward, self.state, steps, self.compute_bound)
 
     @property
     def looks(self) -> int:

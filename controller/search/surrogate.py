@@ -23,7 +23,7 @@ def surrogate_search(oracle: Oracle, settings: SearchSettings) -> None:
     model = QualityModel(oracle.space, oracle.shared if settings.prior else None)
     optimistic: dict[Subnet, float] = {}
     environments = [
-        settings.environment(oracle.space, optimistic.__getitem__, oracle.reward_settings, oracle.costs, virtual.steps)
+        settings.environment(oracle.space, optimistic.__getitem__, oracle.reward_at, virtual.steps)
         for _ in range(virtual.episodes)
     ]
     generator = torch.Generator().manual_seed(settings.seed)

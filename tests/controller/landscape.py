@@ -12,7 +12,7 @@ from pathlib import Path
 
 from controller.ladder.evaluation import Evaluation
 from controller.search.loop import search
-from controller.search.reward import Costs
+from controller.search.reward import Costs, Reward, RewardSettings
 from controller.search.settings import SearchSettings
 from supernet.space import SearchSpace, Subnet
 
@@ -28,6 +28,11 @@ def quality(subnet: Subnet) -> float:
     """Concave in size, with a ripple that makes some subnets better than larger ones."""
     size = parameters(subnet) / parameters(SearchSpace.largest)
     return 11.2 + 4 * size**0.15 + 0.3 * math.sin(0.01 * subnet.encoder + 2 * subnet.blocks + 5 * subnet.expansion)
+
+
+def paper_reward_in(space: SearchSpace, costs: Costs | None = None, **settings: float) -> Reward:
+    """The paper's reward over these functions."""
+    return Reward.of(RewardSettings(**settings), space, quality, costs or Costs(parameters))
 
 
 @dataclass

@@ -50,7 +50,7 @@ def size_sweep(oracle: Oracle, settings: SearchSettings) -> None:
 
     The cost is the one that the target limits; under the latency reward it is latency, without a target.
     """
-    reward = oracle.reward_settings
+    reward = oracle.reward_at.settings
     target = inf if reward.kind == "latency" else reward.target
 
     def preference(subnet: Subnet) -> tuple[bool, float]:

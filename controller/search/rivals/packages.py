@@ -32,7 +32,7 @@ def nsga2(oracle: Oracle, settings: SearchSettings) -> None:
     from pymoo.operators.sampling.rnd import IntegerRandomSampling
     from pymoo.optimize import minimize
 
-    limited = oracle.reward_settings.limited
+    limited = oracle.reward_at.settings.limited
 
     class Front(Problem):
         def __init__(self) -> None:

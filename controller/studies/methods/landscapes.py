@@ -13,7 +13,7 @@ from itertools import combinations
 import numpy as np
 from scipy.stats import kendalltau
 
-from controller.search.reward import Costs, RewardSettings, resolve, reward_of
+from controller.search.reward import Costs, Reward, RewardSettings
 from eval.costs import macs, parameters
 from eval.table.quality_table import QualityTable
 from supernet.errors import UserError
@@ -42,10 +42,9 @@ class Landscape:
     @cached_property
     def rewards(self) -> dict[Subnet, float]:
         """Rewards of the subnets that may win, in dB: a missing dB of SI-SNRi costs 1."""
-        settings = resolve(RewardSettings(), self.space, self.quality.__getitem__, self.costs)
-        decibels = settings.baseline / settings.alpha
+        reward = Reward.of(RewardSettings(), self.space, self.quality.__getitem__, self.costs)
         eligible = filter(self.space.within_bound, self.space)
-        return {s: decibels * reward_of(settings, s, self.quality[s], self.costs) for s in eligible}
+        return {s: reward.decibels * reward(s, self.quality[s]) for s in eligible}
 
     @cached_property
     def optimum(self) -> Subnet:

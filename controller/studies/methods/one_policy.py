@@ -22,7 +22,7 @@ import torch
 
 from controller.search.mdp import COSTS, ArchitectureEnv
 from controller.search.ppo import PPOSettings, agent, roll_out, update
-from controller.search.reward import RewardSettings, reward_of
+from controller.search.reward import Costs, Reward, RewardSettings
 from eval.report import markdown
 from eval.table.quality_table import QualityTable
 from supernet.space import SearchSpace
@@ -46,15 +46,13 @@ def environment() -> ArchitectureEnv:
     row = {row.subnet: row for row in table.rows}
     space = SearchSpace(table.header.width)
     least = min(row.si_snri for row in table.rows)
-    return ArchitectureEnv(
-        space,
-        lambda subnet: row[subnet].si_snri - least,
-        lambda subnet: row[subnet].params,
-        RewardSettings(baseline=1.0),
-        latency_ms=lambda subnet: 0.2 * subnet.depth + row[subnet].macs / 1e7,
+    costs = Costs(
+        params=lambda subnet: row[subnet].params,
         macs=lambda subnet: row[subnet].macs,
-        steps=STEPS,
+        latency_ms=lambda subnet: 0.2 * subnet.depth + row[subnet].macs / 1e7,
     )
+    quality = lambda subnet: row[subnet].si_snri - least  # noqa: E731
+    return ArchitectureEnv(space, quality, Reward.of(RewardSettings(baseline=1.0), space, quality, costs), steps=STEPS)
 
 
 def limit(environment: ArchitectureEnv, cost: str, share: float) -> dict:
@@ -79,7 +77,7 @@ def held_to(policy: torch.nn.Module, environments: list[gymnasium.Env], goal: di
     base = environments[0].unwrapped
     generator = torch.Generator().manual_seed(seed)
     rollout = roll_out(policy, environments, replace(PPO, epsilon=0.0), generator, [goal] * len(environments))
-    reward = lambda subnet: reward_of(base.goal_reward, subnet, base.quality(subnet), base.costs)  # noqa: E731
+    reward = lambda subnet: base.goal_reward(subnet, base.quality(subnet))  # noqa: E731
     cost = goal["goal"][0]
     costs = [base.costs.of(subnet, cost) for subnet in base.space]
     reached = np.mean([base.costs.of(each.unwrapped.subnet, cost) for each in environments])

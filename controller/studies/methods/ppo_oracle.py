@@ -34,6 +34,7 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 
 from controller.search.mdp import ArchitectureEnv
 from controller.search.ppo import PPOSettings, Rollout, agent, optimiser_for, roll_out, update
+from controller.search.reward import Reward, RewardSettings
 from controller.studies.methods.ablations import AblatedSearch, MLPPolicy
 from controller.studies.methods.landscapes import SYNTHETIC, Landscape, synthetic
 from controller.studies.methods.summary import interval
@@ -86,9 +87,8 @@ class Body(BaseFeaturesExtractor):
 def environments(landscape: Landscape, rewards: list[float]) -> list[gymnasium.Env]:
     def one() -> gymnasium.Env:
         quality, costs = landscape.quality.__getitem__, landscape.costs
-        return Recorded(
-            ArchitectureEnv(landscape.space, quality, costs.params, steps=VIRTUAL.steps, macs=costs.macs), rewards
-        )
+        reward = Reward.of(RewardSettings(), landscape.space, quality, costs)
+        return Recorded(ArchitectureEnv(landscape.space, quality, reward, steps=VIRTUAL.steps), rewards)
 
     return [one() for _ in range(VIRTUAL.episodes)]
 

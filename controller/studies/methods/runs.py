@@ -112,8 +112,7 @@ def run(table: str, landscape: Landscape, search: str, settings: SearchSettings,
             landscape.space,
             Answers(landscape),
             landscape.costs,
-            settings.reward,
-            settings.max_evaluations,
+            settings,
             progress,
             landscape.shared,
         )
@@ -123,7 +122,7 @@ def run(table: str, landscape: Landscape, search: str, settings: SearchSettings,
             pass
     seconds = time.process_time() - began
     best = landscape.space.largest  # until one that may win is found
-    decibels = oracle.reward_settings.baseline / oracle.reward_settings.alpha
+    decibels = oracle.reward_at.decibels
     optimum, regrets, steps, choice = landscape.rewards[landscape.optimum], [], [], best
     for step, row in enumerate(oracle.rows):
         if row.cached:

@@ -6,10 +6,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from gymnasium.utils.env_checker import check_env
-from landscape import parameters, quality
+from landscape import paper_reward_in, parameters, quality
 
 from controller.search.mdp import ACTIONS, ArchitectureEnv, action_name, moves
-from controller.search.reward import RewardSettings, paper_reward
+from controller.search.reward import Costs, paper_reward
 from controller.studies.methods.ablations import Unmasked
 from supernet.space import AXES, PAPER_WINNER, SearchSpace, Subnet
 
@@ -19,7 +19,7 @@ def test_environment_passes_gymnasiums_check(space, state):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         warnings.filterwarnings("ignore", message=".*(spec|render).*")
-        check_env(ArchitectureEnv(space, quality, parameters, state=state))
+        check_env(ArchitectureEnv(space, quality, paper_reward_in(space), state=state))
 
 
 @pytest.mark.parametrize("bound", [True, False])
@@ -34,7 +34,7 @@ def test_masks_equal_brute_force_on_all_324(space, bound):
         before, after = max(subnet.repeats * subnet.blocks, 24), max(to.repeats * to.blocks, 24)
         return not bound or after <= before
 
-    environment = ArchitectureEnv(space, quality, parameters, bound=bound)
+    environment = ArchitectureEnv(space, quality, paper_reward_in(space), bound=bound)
     for subnet in space:
         _, info = environment.reset(options={"start": subnet})
         expected = [allowed(subnet, axis, direction) for axis, direction in ACTIONS]
@@ -63,7 +63,7 @@ def test_no_walk_from_the_start_reenters_the_violation(space):
 
 
 def test_paper_observation_is_equation_1_scaled_to_its_range(space):
-    environment = ArchitectureEnv(space, quality, parameters, RewardSettings(baseline=15.2), state="paper")
+    environment = ArchitectureEnv(space, quality, paper_reward_in(space, baseline=15.2), state="paper")
     middle = Subnet(192, 128, 6, 4, 1.5, 256)
     observed, _ = environment.reset(options={"start": middle})
     sizes = parameters(space.smallest), parameters(space.largest)
@@ -72,7 +72,7 @@ def test_paper_observation_is_equation_1_scaled_to_its_range(space):
 
 
 def test_full_observation_adds_visual_channels_steps_left_and_goal(space):
-    environment = ArchitectureEnv(space, quality, parameters, state="full")
+    environment = ArchitectureEnv(space, quality, paper_reward_in(space), state="full")
     observed, _ = environment.reset()
     assert observed[[7, 8]] == pytest.approx([1.0, 1.0])
     assert 0 < observed[9] < 1
@@ -84,7 +84,7 @@ def test_full_observation_adds_visual_channels_steps_left_and_goal(space):
 @pytest.mark.parametrize("cost", ["params", "macs", "latency_ms"])
 def test_goal_of_an_episode_is_seen_and_rewarded(space, cost):
     macs, latency = (lambda subnet: 2.0 * parameters(subnet)), (lambda subnet: float(subnet.depth))
-    environment = ArchitectureEnv(space, quality, parameters, latency_ms=latency, macs=macs)
+    environment = ArchitectureEnv(space, quality, paper_reward_in(space, Costs(parameters, macs, latency)))
     costs = {"params": parameters, "macs": macs, "latency_ms": latency}[cost]
     low, high = costs(space.smallest), costs(space.largest)
     observed, info = environment.reset(options={"goal": (cost, low + 0.25 * (high - low))})
@@ -99,25 +99,25 @@ def test_goal_of_an_episode_is_seen_and_rewarded(space, cost):
 
 
 def test_without_the_mask_every_action_is_offered(space):
-    environment = Unmasked(space, quality, parameters)
+    environment = Unmasked(space, quality, paper_reward_in(space))
     _, info = environment.reset()
     assert info["action_mask"].all()
 
 
 def test_reward_is_that_of_the_architecture_after_the_action(space):
-    environment = ArchitectureEnv(space, quality, parameters)
+    environment = ArchitectureEnv(space, quality, paper_reward_in(space))
     _, info = environment.reset()
     for step in range(5):
         action = int(np.flatnonzero(info["action_mask"])[step % 2])
         to = environment.after(action)
         _, reward, terminated, truncated, info = environment.step(action)
         assert info["subnet"] == to
-        assert reward == pytest.approx(paper_reward(quality(to), parameters(to), environment.reward))
+        assert reward == pytest.approx(paper_reward(quality(to), parameters(to), environment.reward.settings))
         assert (terminated, truncated) == (step == 4, False)
 
 
 def test_invalid_action_stays_and_costs_the_violation(space):
-    environment = ArchitectureEnv(space, quality, parameters)
+    environment = ArchitectureEnv(space, quality, paper_reward_in(space))
     environment.reset(options={"start": PAPER_WINNER})
     _, reward, *_ = environment.step(2)  # bottleneck up: above the encoder
     assert environment.subnet == PAPER_WINNER
@@ -125,7 +125,7 @@ def test_invalid_action_stays_and_costs_the_violation(space):
 
 
 def test_failed_training_counts_as_zero_db_and_a_violation(space):
-    environment = ArchitectureEnv(space, lambda subnet: np.nan, parameters, RewardSettings(baseline=15.2))
+    environment = ArchitectureEnv(space, lambda subnet: np.nan, paper_reward_in(space, baseline=15.2))
     observed, _ = environment.reset(options={"start": PAPER_WINNER})
     assert np.isfinite(observed).all()
     _, reward, *_ = environment.step(1)  # encoder down is below the bottleneck; repeats down is valid

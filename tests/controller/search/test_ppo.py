@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from landscape import parameters, quality
+from landscape import paper_reward_in, quality
 
 from controller.search.mdp import ArchitectureEnv
 from controller.search.policy import LSTMPolicy, entropy, log_probabilities
@@ -40,7 +40,7 @@ def policy() -> LSTMPolicy:
 
 @pytest.fixture
 def environments(space):
-    return [ArchitectureEnv(space, quality, parameters) for _ in range(4)]
+    return [ArchitectureEnv(space, quality, paper_reward_in(space)) for _ in range(4)]
 
 
 @pytest.fixture

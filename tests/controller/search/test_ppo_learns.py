@@ -4,12 +4,12 @@ import gymnasium
 import numpy as np
 import pytest
 import torch
-from landscape import parameters, quality
+from landscape import paper_reward_in, parameters, quality
 
 from controller.search import ppo
 from controller.search.mdp import ArchitectureEnv
 from controller.search.ppo import PPOSettings, agent, roll_out, update
-from controller.search.reward import Costs, RewardSettings
+from controller.search.reward import Costs
 from controller.studies.methods.ablations import AblatedPPO
 
 MASK = np.array([0, 1, 1, 1] + [0] * 8, np.int8)  # of 12 actions 1 to 3 are valid
@@ -114,15 +114,10 @@ def test_memory_is_learned_by_the_lstm_and_not_by_the_mlp():
 @pytest.mark.parametrize("cost", ["params", "macs", "latency_ms"])
 def test_one_policy_serves_a_small_and_a_large_budget(space, cost):
     """Trained on both at once, it walks to small subnets under the one and to large ones under the other."""
-    reward = RewardSettings(baseline=1.0, beta=0.3)
     macs = lambda subnet: 3.0 * parameters(subnet)  # noqa: E731
     latency = lambda subnet: 0.02 * subnet.depth + parameters(subnet) / 1e6  # noqa: E731
-    tasks = [
-        ArchitectureEnv(
-            space, lambda subnet: quality(subnet) - 14, parameters, reward, latency_ms=latency, macs=macs, steps=8
-        )
-        for _ in range(32)
-    ]
+    reward = paper_reward_in(space, Costs(parameters, macs, latency), baseline=1.0, beta=0.3)
+    tasks = [ArchitectureEnv(space, lambda subnet: quality(subnet) - 14, reward, steps=8) for _ in range(32)]
     costs = Costs(parameters, macs, latency).known()[cost]
     budgets = [costs(space.smallest) + share * (costs(space.largest) - costs(space.smallest)) for share in (0.05, 0.8)]
     goals = [{"goal": (cost, budgets[number % 2])} for number in range(len(tasks))]

@@ -5,7 +5,7 @@ import math
 import pytest
 from landscape import parameters, quality
 
-from controller.search.reward import Costs, RewardSettings, latency_reward, paper_reward, resolve, reward_of
+from controller.search.reward import Costs, Reward, RewardSettings, latency_reward, paper_reward
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER
 
@@ -36,18 +36,18 @@ def test_the_unit_of_latency_moves_all_rewards_alike():
 
 def test_budget_may_be_of_macs(space):
     costs = Costs(parameters, macs=lambda subnet: 50.0)
-    settings = resolve(RewardSettings(cost="macs", target=40.0), space, quality, costs)
-    assert reward_of(settings, space.largest, quality(space.largest), costs) == pytest.approx(1 - 0.7 * 0.25)
+    reward = Reward.of(RewardSettings(cost="macs", target=40.0), space, quality, costs)
+    assert reward(space.largest, quality(space.largest)) == pytest.approx(1 - 0.7 * 0.25)
 
 
 def test_latency_reward_without_latencies_says_what_is_missing():
     with pytest.raises(ValueError, match="latency_ms"):
-        reward_of(RewardSettings(kind="latency"), PAPER_WINNER, 10.0, Costs(parameters))
+        Reward(RewardSettings(kind="latency"), Costs(parameters))(PAPER_WINNER, 10.0)
 
 
 def test_baseline_and_target_default_to_the_largest_and_the_papers_winner(space):
-    settings = resolve(RewardSettings(), space, quality, Costs(parameters))
-    assert (settings.baseline, settings.target) == (quality(space.largest), parameters(PAPER_WINNER))
+    reward = Reward.of(RewardSettings(), space, quality, Costs(parameters))
+    assert reward.settings.scale == (quality(space.largest), parameters(PAPER_WINNER))
 
 
 @pytest.mark.parametrize(
@@ -62,4 +62,9 @@ def test_a_weight_that_makes_no_reward_is_refused_by_name(name, value):
 
 def test_baseline_that_cannot_be_divided_by_is_refused(space):
     with pytest.raises(UserError, match="search.reward.baseline"):
-        resolve(RewardSettings(), space, lambda subnet: -1.0, Costs(parameters))
+        Reward.of(RewardSettings(), space, lambda subnet: -1.0, Costs(parameters))
+
+
+def test_settings_that_are_not_resolved_reward_nothing():
+    with pytest.raises(ValueError, match="not resolved"):
+        paper_reward(10.0, 1e6, RewardSettings())
