@@ -159,7 +159,7 @@ def parsed(name: str, options: list[str]) -> Callable[[], int | None]:
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.help, exit_on_error=True)
     switches = [key for key in parameters if key in SWITCHES]
-    skip = {"settings", *switches}
+    skip: set[str | int] = {"settings", *switches}
     parser.add_function_arguments(function, as_group=False, as_positional=name == "enhance", skip=skip)
     for key in switches:
         parser.add_argument(f"--{key}", action="store_true", help=SWITCHES[key])

@@ -86,7 +86,8 @@ def perceptual_scores(pairs: Sequence[Pair]) -> list[tuple[float, float, float]]
 
 
 def _perceptual(estimate: np.ndarray, clean: np.ndarray) -> tuple[float, float, float]:
-    return tuple(round(metric(estimate, clean), DIGITS) for metric in (pesq_wb, stoi, estoi))
+    quality, intelligibility, extended = (round(metric(estimate, clean), DIGITS) for metric in (pesq_wb, stoi, estoi))
+    return quality, intelligibility, extended
 
 
 def _batches(fixed: FixedMixtures, lips: str, desc: str) -> Iterator[tuple[range, Batch]]:

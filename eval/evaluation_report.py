@@ -68,7 +68,8 @@ class _Saved(Struct):
 def _score(saved: dict[str, Any]) -> ClipScore:
     """A ClipScore from disk. Raises ValueError for what is none."""
     undefined = [name for name, value in saved.items() if value == "nan" and name not in ("clip", "condition")]
-    return replace(convert(saved | dict.fromkeys(undefined, 0.0), ClipScore), **dict.fromkeys(undefined, math.nan))
+    nothing: dict[str, Any] = dict.fromkeys(undefined, math.nan)
+    return replace(convert(saved | dict.fromkeys(undefined, 0.0), ClipScore), **nothing)
 
 
 @dataclass(frozen=True)

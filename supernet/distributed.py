@@ -54,7 +54,7 @@ def average_gradients(fabric: Fabric, network: nn.Module, figures: Tensor) -> Te
         return figures
     gradients = [parameter.grad for parameter in network.parameters() if parameter.grad is not None]
     own = torch.cat([gradient.flatten() for gradient in gradients] + [figures])
-    mean = fabric.all_reduce(own, reduce_op="mean")
+    mean: Any = fabric.all_reduce(own, reduce_op="mean")
     *means, figures = mean.split([gradient.numel() for gradient in gradients] + [len(figures)])
     for gradient, part in zip(gradients, means, strict=True):
         gradient.copy_(part.view_as(gradient))

@@ -62,6 +62,9 @@ def parameter_axes(network: nn.Module) -> Iterator[tuple[str, nn.Parameter, tupl
 class Linear(ElasticLayer):
     """A 1x1 convolution over (batch, time, inputs) -> (batch, time, outputs)."""
 
+    weight: nn.Parameter
+    bias: nn.Parameter
+
     def __init__(self, inputs: Axis, outputs: Axis, channels: Channels) -> None:
         super().__init__()
         weight = self.add("weight", (outputs, inputs), channels)
@@ -76,6 +79,8 @@ class Linear(ElasticLayer):
 
 class PReLU(ElasticLayer):
     """PReLU with one slope for all channels, as in Conv-TasNet."""
+
+    slope: nn.Parameter
 
     def __init__(self, channels: Channels) -> None:
         super().__init__()

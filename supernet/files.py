@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, overload
 
 from supernet.errors import UserError
 from supernet.records import HASH, decode, sealed
@@ -47,7 +47,15 @@ def write_json(path: Path, content: dict[str, Any]) -> None:
     write_text(path, json.dumps(sealed(content), indent=1, allow_nan=False) + "\n")
 
 
-def read_json(path: Path, remedy: str, kind: type[T] = dict[str, Any]) -> T:
+@overload
+def read_json(path: Path, remedy: str) -> dict[str, Any]: ...
+
+
+@overload
+def read_json(path: Path, remedy: str, kind: type[T]) -> T: ...
+
+
+def read_json(path: Path, remedy: str, kind: type = dict[str, Any]) -> Any:
     """The JSON object in a file that this program wrote, as `kind`. Raises UserError with the remedy when it is damaged
     or was changed."""
     return decode(path.read_bytes(), kind, f"{path}: damaged", remedy)

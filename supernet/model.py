@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -191,8 +192,8 @@ class Separator(nn.Module):
         if visual is not None:
             x = x + visual.repeat_interleave(LATENTS_PER_FRAME, dim=1)
         masks = []
-        for done, repeat in enumerate(self.repeats[: max(exits)], start=1):
-            for block in repeat[: shape.blocks]:
+        for done, repeat in enumerate(islice(self.repeats, max(exits)), start=1):
+            for block in islice(cast(nn.ModuleList, repeat), shape.blocks):
                 x = block(x, shape)
             if done in exits:
                 masks.append(torch.sigmoid(self.mask(self.mask_activation(x), shape)))
@@ -226,5 +227,5 @@ class Block(nn.Module):
 
     def weights(self, shape: Channels) -> Iterator[Tensor]:
         """All of them, sliced, in the order of the layers."""
-        for layer in self.children():
+        for layer in cast(Iterator[ElasticLayer], self.children()):
             yield from (layer.prefix(name, shape) for name in layer.axes)

@@ -171,5 +171,6 @@ def _answer(shared: tuple, task: bytes) -> bytes:
 def _end_with_parent() -> None:
     """Nobody waits for an orphan's work, and the same command, started again, would find it at work on the same
     files."""
-    wait([parent_process().sentinel])
+    if parent := parent_process():
+        wait([parent.sentinel])
     _exit(1)

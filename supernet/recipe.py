@@ -140,7 +140,7 @@ def sampler_for(space: SearchSpace, settings: SupernetSettings) -> SupernetSampl
 
 
 @dataclass(frozen=True)
-class NetworkObjective(Objective):
+class NetworkObjective(Objective[nn.Module]):
     """A network of its own learns SI-SNR and level: fine-tuning, retraining, other systems. It is called as
     `network(mixture, lips, lips_present=...)` and returns its estimate, like the mixture."""
 
@@ -160,7 +160,7 @@ class NetworkObjective(Objective):
 
 
 @dataclass(frozen=True)
-class SupernetObjective(Objective):
+class SupernetObjective(Objective[AVConvTasNet]):
     """Every subnet that a step visits learns from the same batch.
 
     The lip trunk is the same for every visit: it runs once, and its gradient is collected over the visits.

@@ -31,7 +31,7 @@ class Checkpoint:
     def __init__(self, folder: Path, known: Container[str]) -> None:
         self.path = folder / CHECKPOINT
         self.tensors, header = read_tensors(self.path, "checkpoint")
-        self.run = header.get("run")
+        self.run = str(header.get("run"))
         if self.run not in known:
             raise UserError(
                 f"{self.path}: belongs to a run with other settings, data or initial weights; "

@@ -17,7 +17,7 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import numpy as np
 import torch
@@ -38,6 +38,7 @@ from supernet.resuming import CHECKPOINT, WEIGHTS, Checkpoint, finished, write_c
 from supernet.settings import Kernels, TrainingSettings, chosen_precision, training_identity
 from supernet.tracking import Silent, Tracker
 
+Network = TypeVar("Network", bound=nn.Module)
 SMOOTHING = 0.95  # of the figures shown while training
 SHOWN_EVERY = 1.0  # s
 
@@ -50,9 +51,14 @@ class Mixtures(Protocol):
     """Batches as a pure function of the step; `identity` says, in JSON values, what they are drawn from, `loaders` how
     many processes make them ahead (0: this one, when they are needed), `lip_region` how the mouths were found."""
 
-    identity: dict[str, Any]
-    loaders: int
-    lip_region: str
+    @property
+    def identity(self) -> dict[str, Any]: ...
+
+    @property
+    def loaders(self) -> int: ...
+
+    @property
+    def lip_region(self) -> str: ...
 
     def batch(self, step: int) -> Batch: ...
 
@@ -60,29 +66,29 @@ class Mixtures(Protocol):
         """The same, one of `world` equal parts of each batch; asked for when several processes train."""
 
 
-class Objective:
+class Objective(Generic[Network]):
     """What a batch teaches a network. Its `repr` is part of a training's identity, so make it a frozen dataclass."""
 
-    def prepare(self, network: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+    def prepare(self, network: Network, optimizer: torch.optim.Optimizer, step: int) -> None:
         """Called before each step; may change the weights, as a function of them and the step."""
 
     def gradients(
-        self, network: nn.Module, batch: Batch, step: int, autocast: Callable[[], AbstractContextManager]
+        self, network: Network, batch: Batch, step: int, autocast: Callable[[], AbstractContextManager]
     ) -> dict[str, Tensor]:
         """Add the gradients of a batch, the forward pass under `autocast()`. Returns what to show: `loss` and other
         scalars, detached and on the device of the network."""
         raise NotImplementedError
 
-    def formerly(self, network: nn.Module, settings: dict[str, Any]) -> dict[str, Any] | None:
+    def formerly(self, network: Network, settings: dict[str, Any]) -> dict[str, Any] | None:
         """What runs of former versions, which are gone on with, have as their identity in place of the objective, the
         network and the `settings`; None where they had no such objective."""
         return None
 
 
 def train(
-    network: nn.Module,
+    network: Network,
     mixtures: Mixtures,
-    objective: Objective,
+    objective: Objective[Network],
     settings: TrainingSettings,
     folder: Path | None = None,
     *,
@@ -138,7 +144,7 @@ def train(
     )
     if folder and first:
         progress.write(f"{description}: kernels {settings.kernels}, precision {settings.precision}", file=sys.stderr)
-    meter, looked = Meter(settings), {}
+    meter, looked = Meter(settings), dict[str, float]()
     for step, batch in zip(
         range(start, settings.steps), batches(mixtures, start, settings.steps, fabric.device), strict=True
     ):
@@ -159,19 +165,19 @@ def train(
         if not progress.disable and meter.waited():
             progress.set_postfix_str(meter.text(step, looked), refresh=False)
         done = step + 1
-        saves = folder is not None and (done % settings.checkpoint_every == 0 or done == settings.steps)
+        saves = done % settings.checkpoint_every == 0 or done == settings.steps
         if saves or done % settings.batches_per_epoch == 0 or done == settings.steps:
             meter.check()
         if done % settings.batches_per_epoch == 0:
             shown = meter.read(step)
             if after_epoch and first:
                 network.eval()
-                found = after_epoch(done // settings.batches_per_epoch) or {}
+                found = dict(after_epoch(done // settings.batches_per_epoch) or {})
                 network.train()
                 shown, looked = shown | found, found or looked
             tracker.log({f"{description}/{name}": value for name, value in shown.items()} | {"step": done})
             meter.restart_clock()
-        if saves and first:
+        if folder and saves and first:
             write_checkpoint(folder, network, optimizer, done, identity)
     progress.close()
     network.eval()
@@ -198,7 +204,7 @@ def choices(settings: TrainingSettings, network: nn.Module) -> list[TrainingSett
 
 
 def _identities(
-    network: nn.Module, mixtures: Mixtures, objective: Objective, settings: TrainingSettings
+    network: Network, mixtures: Mixtures, objective: Objective[Network], settings: TrainingSettings
 ) -> dict[str, TrainingSettings]:
     """What a folder may call this training, and the settings with which it then goes on; a new one is called by the
     first."""
@@ -248,7 +254,7 @@ class Meter:
 
     def check(self) -> None:
         """Raises Diverged when a gradient of any step so far was not finite: a running mean never recovers from it."""
-        if not self.means[-1].isfinite():
+        if self.means is not None and not self.means[-1].isfinite():
             rate = self.settings.learning_rate
             raise Diverged(f"learning_rate: training diverged at {rate:g}; lower it")
 
@@ -257,7 +263,7 @@ class Meter:
         return time.monotonic() - self.read_at >= SHOWN_EVERY
 
     def read(self, step: int) -> dict[str, float]:
-        means = dict(zip(self.names, self.means.tolist(), strict=True))
+        means = dict(zip(self.names, [] if self.means is None else self.means.tolist(), strict=True))
         self.read_at = time.monotonic()
         clips = self.steps * self.settings.batch_size / max(self.read_at - self.began, 1e-9)
         return means | {"learning_rate": self.settings.rate(step), "clips_per_second": clips}

@@ -69,13 +69,13 @@ def beyond_target(
 ) -> str | None:
     """What to say of a subnet that exceeds the target, which the reward weighs and does not enforce; None where it
     keeps to it or, under the latency reward, there is none."""
-    if reward.kind != "paper" or costs.of(subnet, reward.cost) <= reward.target:
+    _, target = reward.scale
+    if reward.kind != "paper" or costs.of(subnet, reward.cost) <= target:
         return None
     least = min(costs.of(other, reward.cost) for other in filter(may_win, SearchSpace()))
-    fits = least <= reward.target
-    return (
-        f"beyond search.reward.target: {reward.cost} {costs.of(subnet, reward.cost):,.6g} of {reward.target:,.6g}; "
-        + ("raise search.reward.beta, or look longer" if fits else f"no subnet fits, the least is {least:,.6g}")
+    fits = least <= target
+    return f"beyond search.reward.target: {reward.cost} {costs.of(subnet, reward.cost):,.6g} of {target:,.6g}; " + (
+        "raise search.reward.beta, or look longer" if fits else f"no subnet fits, the least is {least:,.6g}"
     )
 
 

@@ -74,7 +74,8 @@ class Executor:
             yield from self._share_out(self._workers, missing)
 
     def _share_out(self, workers: Workers, subnets: Sequence[Subnet]) -> Iterator[Evaluation]:
-        waiting, running = deque(subnets), {}
+        waiting = deque(subnets)
+        running: dict[Future[Evaluation], Subnet] = {}
         deaths: Counter[Subnet] = Counter()  # of workers that evaluated it
         lost: dict[Subnet, WorkerDied] = {}
         failure: Exception | None = None
@@ -99,10 +100,10 @@ class Executor:
                     yield evaluation
         if failure:
             raise failure
-        for subnet, death in lost.items():
+        for subnet, twice in lost.items():
             raise UserError(
-                f"{subnet}: twice {death}. All other evaluations are kept: the same command goes on from here"
-            ) from death
+                f"{subnet}: twice {twice}. All other evaluations are kept: the same command goes on from here"
+            ) from twice
 
     def __enter__(self) -> Executor:
         return self

@@ -268,9 +268,16 @@ class Run:
         """Train the supernet to its end, from wherever it is."""
         training = self.settings.supernet
         network = self.settings.network.fresh(SearchSpace.largest, self.settings.seed)
-        objective = SupernetObjective.of(SearchSpace(self.settings.network.width), training)
-        said = {"tracker": self.tracker, "description": "supernet", "after_epoch": self.watch(network, CORNERS)}
-        train(network, self.mixtures(training), objective, training, self.paths.supernet.parent, **said)
+        train(
+            network,
+            self.mixtures(training),
+            SupernetObjective.of(SearchSpace(self.settings.network.width), training),
+            training,
+            self.paths.supernet.parent,
+            tracker=self.tracker,
+            description="supernet",
+            after_epoch=self.watch(network, CORNERS),
+        )
         network.zero_grad()  # frees the gradients of the last step
         self.supernet = network
         return network
@@ -315,10 +322,18 @@ class Run:
     def retrain(self, subnet: Subnet) -> AVConvTasNet:
         """Train `subnet` from scratch, and note what it is worth on the validation list, or that training diverged."""
         training, folder = self.settings.retrain, self.paths.of(subnet).parent
-        network, mixtures = self.settings.network.fresh(subnet, training.seed), self.mixtures(training)
-        said = {"tracker": self.tracker, "description": f"retrain {subnet}", "after_epoch": self.watch(network)}
+        network = self.settings.network.fresh(subnet, training.seed)
         try:
-            train(network, mixtures, NetworkObjective(), training, folder, **said)
+            train(
+                network,
+                self.mixtures(training),
+                NetworkObjective(),
+                training,
+                folder,
+                tracker=self.tracker,
+                description=f"retrain {subnet}",
+                after_epoch=self.watch(network),
+            )
         except Diverged:
             write_json(folder / DIVERGED, self._retraining)
             raise
@@ -360,7 +375,7 @@ class Run:
 def _evaluate(
     fixed: FixedMixtures, model: Callable[..., Tensor], title: str, path: Path, perceptual: bool, lips: Sequence[str]
 ) -> EvaluationReport:
-    known = EvaluationReport.load(path) if path.is_file() else None
+    known: EvaluationReport | None = EvaluationReport.load(path) if path.is_file() else None
     if known and (
         (known.model, known.data_hash, known.metric_version) != (title, fixed.data_hash, METRIC_VERSION)
         or (perceptual and "pesq" not in known.overall(NOISY).means)
@@ -372,6 +387,7 @@ def _evaluate(
         found = evaluate_on(model, fixed, perceptual=perceptual, lips=missing, device=device(), model=title)
         known = known.joined(found) if known else found
         known.save(path)
+    assert known  # some lips were asked for
     return known.only([NOISY, *lips])
 
 

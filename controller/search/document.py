@@ -51,7 +51,7 @@ class SearchDocument(Struct, frozen=True):
     distinct_evaluations: int
     reward: RewardSettings
     settings: dict[str, Any]
-    curves: dict[str, list[float | None]]
+    curves: dict[str, list[float]]
     trajectory: list[Step]
 
     def __post_init__(self) -> None:

@@ -7,7 +7,6 @@ Source: section 3.2 of "Efficient Audio-Visual Speech Enhancement via Neural Arc
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
 from functools import cache
 from math import isnan
 from typing import Any, Literal
@@ -15,13 +14,12 @@ from typing import Any, Literal
 import gymnasium
 import numpy as np
 
-from controller.search.reward import Cost, Costs, Reward
+from controller.search.reward import COSTS, Cost, Reward
 from supernet.space import AXES, SearchSpace, Subnet
 
 State = Literal["paper", "visual", "full"]
 ACTIONS = tuple((axis, direction) for axis in AXES for direction in (1, -1))  # eq. 2: increase, decrease, per axis
 PAPER_AXES = ("encoder", "bottleneck", "repeats", "blocks", "expansion")  # eq. 1, in its order; V is not among them
-COSTS = tuple(field.name for field in fields(Costs))
 EXTRA = {"paper": 0, "visual": 1, "full": 2 + len(COSTS)}  # entries of each state after those of eq. 1
 
 

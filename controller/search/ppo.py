@@ -119,7 +119,8 @@ def roll_out(
     options = options or [{}] * len(environments)
     begun = [environment.reset(options=given) for environment, given in zip(environments, options, strict=True)]
     observations, infos = zip(*begun, strict=True)
-    state, done, steps = None, False, []
+    state, done = None, False
+    steps: list[tuple[Tensor, ...]] = []
     while not done:
         observation = torch.from_numpy(np.stack(observations))[None]  # (1, episodes, observation)
         mask = torch.from_numpy(np.stack([info["action_mask"] for info in infos])).bool()[None]

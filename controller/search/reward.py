@@ -7,14 +7,15 @@ that of hardware-aware architecture search for speech, quality - lambda log(late
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from math import inf, isnan, log
-from typing import Literal
+from typing import Literal, get_args
 
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
 Cost = Literal["params", "macs", "latency_ms"]
+COSTS: tuple[Cost, ...] = get_args(Cost)
 MS = {"ms": 1.0, "s": 1e3}  # of each unit of latency
 
 
@@ -35,7 +36,7 @@ class Costs:
 
     def known(self) -> dict[Cost, Callable[[Subnet], float]]:
         """The functions that there are, by cost."""
-        return {field.name: function for field in fields(self) if (function := getattr(self, field.name))}
+        return {cost: function for cost in COSTS if (function := getattr(self, cost))}
 
 
 @dataclass(frozen=True)

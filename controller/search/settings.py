@@ -102,16 +102,19 @@ class SearchSettings:
         """Whether `subnet` keeps the compute bound, where there is one."""
         return not self.compute_bound or SearchSpace.within_bound(subnet)
 
+    @property
+    def kind(self) -> type[ArchitectureEnv]:
+        return ArchitectureEnv
+
     def environment(
         self,
         space: SearchSpace,
         quality: Callable[[Subnet], float],
         reward: Reward,
         steps: int,
-        kind: type[ArchitectureEnv] = ArchitectureEnv,
     ) -> ArchitectureEnv:
         """Where a policy walks, `steps` actions an episode."""
-        return kind(space, quality, reward, self.state, steps, self.compute_bound)
+        return self.kind(space, quality, reward, self.state, steps, self.compute_bound)
 
     @property
     def looks(self) -> int:

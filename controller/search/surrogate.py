@@ -37,7 +37,8 @@ def surrogate_search(oracle: Oracle, settings: SearchSettings) -> None:
         visited: dict[Subnet, None] = {}  # an ordered set
 
         def note(step: int, actions: list[int]) -> None:
-            visited.update((environment.after(a), None) for environment, a in zip(environments, actions, strict=True))
+            reached = (environment.after(a) for environment, a in zip(environments, actions, strict=True))
+            visited.update(dict.fromkeys(filter(None, reached)))
 
         for _ in range(virtual.updates):
             rollout = roll_out(policy, environments, virtual.ppo, generator, options, note)

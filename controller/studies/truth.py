@@ -21,7 +21,7 @@ from importlib.metadata import version
 from itertools import zip_longest
 from math import isnan
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from tqdm import tqdm
 
@@ -115,8 +115,8 @@ def shared(run: Run) -> Iterable[QualityTable]:
     supernet, training = _supernet(run), read_notes(run.paths.supernet)["training"]
     for name in ("val", "test"):
         path = run.paths.truth / f"shared_{name}.csv"
-        notes = {"list": name, "seed": run.settings.supernet.seed, "command": COMMAND, "versions": _versions()}
-        yield shared_table(supernet, _list(run, name), training, path, **notes)
+        notes: dict[str, Any] = {"list": name, "seed": run.settings.supernet.seed, "command": COMMAND}
+        yield shared_table(supernet, _list(run, name), training, path, versions=_versions(), **notes)
 
 
 def _supernet(run: Run) -> AVConvTasNet:

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations, pairwise
+from typing import Any, cast
 
 import numpy as np
 
@@ -49,7 +50,7 @@ def main_effects(values: Values) -> dict[Step, Effect]:
     for step in STEPS:
         changes = []
         for subnet in values:
-            moved = replace(subnet, **{step.axis: step.new})
+            moved = replace(subnet, **{step.axis: cast(Any, step.new)})
             if getattr(subnet, step.axis) == step.old and moved in values:
                 changes.append(values[moved] - values[subnet])
         if changes:
@@ -89,7 +90,7 @@ def at_equal_macs(values: Values, bands: Iterable[Sequence[Subnet]], axis: str) 
         mean = np.mean([values[subnet] for subnet in band])
         for subnet in band:
             if len(band) > 1:
-                distances[getattr(subnet, axis)].append(values[subnet] - mean)
+                distances[getattr(subnet, axis)].append(values[subnet] - float(mean))
     return {
         option: Mean(float(np.mean(own)), float(np.std(own, ddof=1) / np.sqrt(len(own))), len(own))
         for option, own in distances.items()

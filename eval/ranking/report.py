@@ -220,7 +220,9 @@ def _claims(study: Study) -> list[str]:
     blocks.append(f"Visual channels 256 -> 128 cost 0.3 dB. Here: {'; '.join(filter(None, costs))}.")
 
     headers = [f"{name}, {len(values)}" for name, values in columns.items()]
-    shapes = {name: {subnet: shape(subnet) for subnet in SearchSpace()} for name, shape in SHAPES.items()}
+    shapes: dict[str, Values] = {
+        name: {subnet: shape(subnet) for subnet in SearchSpace()} for name, shape in SHAPES.items()
+    }
     taus = [study.shapes_at_equal_macs(values, shapes) for values in columns.values()]
     blocks += [
         "Shallow and wide is better. Mean tau inside bands of equal MACs, below 0 where less of it is better (all "

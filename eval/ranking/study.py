@@ -153,7 +153,7 @@ class Study:
 
     def ranking(self) -> dict[str, Ranked]:
         """By the name of a score: those of the supernet, and what needs no training at all."""
-        sizes = {
+        sizes: dict[str, Values] = {
             "parameters alone": self.parameters,
             MACS: self.macs,
             "receptive field alone": {subnet: receptive_field(subnet) for subnet in self.truth},
@@ -232,7 +232,9 @@ class Study:
     def extrapolations(self) -> tuple[list[Subnet], dict[str, Extrapolated]]:
         """The anchors, and each way to read the fine-tuning curves against the truth; ([], {}) where there are none."""
         table = self.tables.get(FINETUNED)
-        curves = {row.subnet: row.curve for row in table.rows if row.curve} if table else {}
+        if table is None:
+            return [], {}
+        curves = {row.subnet: row.curve for row in table.rows if row.curve}
         known = sorted((s for s in self.truth if s in curves), key=lambda s: (self.macs[s], s))
         if len(known) < 2 * ANCHORS:
             return [], {}

@@ -125,9 +125,9 @@ def tau_in_bands(score: Values, truth: Values, bands: Iterable[Sequence[Subnet]]
 
 def pooled_deviation(groups: Iterable[Sequence[float]]) -> float:
     """Standard deviation inside groups, each about its own mean; NaN where none has two members."""
-    groups = [np.asarray(group, float) for group in groups if group]
-    freedom = sum(len(group) - 1 for group in groups)
-    squares = sum(np.square(group - group.mean()).sum() for group in groups)
+    arrays = [np.asarray(group, float) for group in groups if group]
+    freedom = sum(len(array) - 1 for array in arrays)
+    squares = sum(np.square(array - array.mean()).sum() for array in arrays)
     return float(np.sqrt(squares / freedom)) if freedom else np.nan
 
 

@@ -82,9 +82,10 @@ def _page(content: ReportContent) -> str:
 def _data(content: ReportContent, costs: list[str]) -> dict:
     """What the page's script needs."""
     searched = {row.subnet for row in content.search}
-    drawn = {
-        f"plot-{cost}": figures.quality_against(content.table, cost, searched, content.winner.subnet) for cost in costs
-    }
+    table, drawn = content.table, dict[str, str]()
+    if table:
+        for cost in costs:
+            drawn[f"plot-{cost}"] = figures.quality_against(table, cost, searched, content.winner.subnet)
     if content.search:
         drawn["plot-search"] = figures.search_progress(content.search)
     if content.evaluation:

@@ -70,7 +70,8 @@ def tabulate(supernet: AVConvTasNet, prepared: Prepared, settings: ScoringSettin
     missing = sorted(_perceptual_subnets(table, settings) - _computed(table))
     for some in (missing[i : i + AT_ONCE] for i in range(0, len(missing), AT_ONCE)):
         means = _perceptual_means(supernet, prepared, some)
-        table = QualityTable(table.header, [replace(row, **means.get(row.subnet, {})) for row in table.rows], path)
+        rows = [replace(row, **means.get(row.subnet, {})) for row in table.rows]
+        table = QualityTable(table.header, rows, path)
         table.save(path)
     return table
 
@@ -136,7 +137,7 @@ def _row(subnet: Subnet, scores: Scores, width: float) -> QualityRow:
 @torch.inference_mode()
 def _perceptual_means(
     supernet: AVConvTasNet, prepared: Prepared, subnets: list[Subnet]
-) -> dict[Subnet, dict[str, float]]:
+) -> dict[Subnet, dict[str, Any]]:
     """Mean PESQ, STOI and ESTOI of each subnet over the clips where they are defined, and how many are not."""
     pairs = []
     for subnet in subnets:
@@ -144,7 +145,7 @@ def _perceptual_means(
             (estimates,) = supernet.estimates(batch.mixture, features, subnet, (subnet.repeats,))
             pairs += list(zip(estimates.cpu().numpy(), batch.clean.cpu().numpy(), strict=True))
     scores = np.array(perceptual_scores(pairs)).reshape(len(subnets), -1, 3)  # (subnets, clips, metrics)
-    means = {}
+    means: dict[Subnet, dict[str, Any]] = {}
     for subnet, values in zip(subnets, scores, strict=True):
         means[subnet] = dict(zip(("pesq", "stoi", "estoi"), np.nanmean(values, axis=0).tolist(), strict=True))
         means[subnet]["failures"] = int(np.isnan(values).any(axis=1).sum())

@@ -97,7 +97,7 @@ class Answer:
 
 def check_budgets(**given: float | None) -> dict[str, float]:
     """The budgets that were given. Raises UserError for one that is no positive finite number."""
-    budgets = {}
+    budgets: dict[str, float] = {}
     for cost, limit in given.items():
         if limit is None:
             continue

@@ -182,13 +182,15 @@ def _read_row(cells: dict[str, str]) -> QualityRow:
     if None in cells or None in cells.values():  # how csv says that a line has more cells than columns, or fewer
         raise ValueError("cells are missing" if None in cells.values() else "too many cells")
     curve = tuple(map(float, cells.pop("curve").split()))
-    numbers = {name: math.nan if text == "" else float(text) for name, text in cells.items() if name != "subnet"}
+    numbers: dict[str, Any] = {
+        name: math.nan if text == "" else float(text) for name, text in cells.items() if name != "subnet"
+    }
     for name, value in [*numbers.items(), *(("curve", value) for value in curve)]:
         low, high = LIMITS.get(name, DECIBELS)
         if not (low <= value <= high or math.isnan(value)):
             raise ValueError(f"{name} must lie between {low:g} and {high:g}, not {value:g}")
     by_condition = {name.removeprefix(_PREFIX): numbers.pop(name) for name in list(numbers) if name not in _COLUMNS}
-    whole = {name: _whole(name, numbers.pop(name)) for name in ("params", "failures")}
+    whole: dict[str, Any] = {name: _whole(name, numbers.pop(name)) for name in ("params", "failures")}
     return QualityRow(subnet=Subnet.parse(cells["subnet"]), curve=curve, by_condition=by_condition, **numbers, **whole)
 
 

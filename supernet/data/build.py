@@ -92,7 +92,10 @@ def _lists(corpus: Corpus, settings: DataSettings) -> list[tuple[str, Split, Seq
         return [("val", "val", val, settings.val_items), ("test", "test", test, settings.test_items)]
     own = [clip for clip in test if clip.speaker == settings.test_speaker]
     others = [clip for clip in test if clip.speaker != settings.test_speaker]
-    lists = [("val", "val", val, settings.val_items), ("test", "test", own, settings.test_items)]
+    lists: list[tuple[str, Split, Sequence[Clip], int]] = [
+        ("val", "val", val, settings.val_items),
+        ("test", "test", own, settings.test_items),
+    ]
     return lists + ([("test_other", "test", others, settings.other_items)] if others and settings.other_items else [])
 
 
@@ -116,7 +119,7 @@ def claim(folder: Path, settings: DataSettings) -> None:
     if not (path.is_file() and (any(folder.glob("audio/*")) or (folder / MANIFEST).is_file())):
         write_text(path, json.dumps(wanted, indent=2) + "\n")
         return
-    there = read_json(path, "delete the folder and prepare it again")
+    there: dict[str, Any] = read_json(path, "delete the folder and prepare it again")
     keys = sorted(key for key in wanted | there if not _alike(key, there.get(key), wanted.get(key)))
     if not (folder / MANIFEST).is_file() and set(keys) <= set(SPLITTING):
         write_text(path, json.dumps(wanted, indent=2) + "\n")

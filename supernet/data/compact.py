@@ -19,7 +19,7 @@ import re
 import shutil
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
 from fractions import Fraction
@@ -27,7 +27,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import av
 import numpy as np
@@ -90,7 +90,7 @@ def pack(corpus: Corpus, settings: DataSettings, folder: Path, max_mb: float) ->
     for clip in set(corpus.clips) - set(kept):
         for path in _files(clip):
             (work / path).unlink(missing_ok=True)
-    anywhere = replace(settings, **dict.fromkeys(ELSEWHERE))
+    anywhere = replace(settings, **dict.fromkeys(ELSEWHERE, cast(Any, None)))
     with TemporaryDirectory(prefix=f".{folder.name}.", dir=folder.parent) as temporary:
         becomes = Corpus(temporary, _decode(kept, work, Path(temporary)))
         if (corpus.folder / ROOMS).is_dir():
@@ -170,7 +170,7 @@ def _chosen(sizes: dict[Clip, int], budget: float) -> list[Clip]:
     """The clips that are kept, in their order: as many as fit, the same number of each speaker or kind of noise, while
     it has as many."""
     ranks: Counter[tuple[str, ...]] = Counter()
-    order = {}
+    order: dict[Clip, tuple[int, int]] = {}
     for clip in sorted(sizes, key=lambda clip: (zlib.crc32(clip.id.encode()), clip.id)):
         source = (*_group(clip), clip.speaker or clip.category)
         order[clip] = ranks[source], len(order)
@@ -291,7 +291,7 @@ def _hash(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()[:32]
 
 
-def _each(function: Callable[[Any], Result], items: Iterable[Any], description: str) -> list[Result]:
+def _each(function: Callable[[Any], Result], items: Collection[Any], description: str) -> list[Result]:
     """`function` of each item, in threads: codecs leave the interpreter free."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return list(tqdm(pool.map(function, items), description, len(items), unit="clip", mininterval=1, delay=1))

@@ -24,7 +24,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Annotated, Literal, NamedTuple, get_args
+from typing import Annotated, Literal, NamedTuple, cast, get_args
 
 import numpy as np
 from msgspec import Meta
@@ -160,9 +160,9 @@ class Corpus:
                         replace(scene, target=f"{number}:{scene.target}", mixture=f"{number}:{scene.mixture}")
                     )
             for clip in other.select(split="train"):
-                names = {"id": f"{number}:{clip.id}", "speaker": clip.speaker and f"{number}:{clip.speaker}"}
-                places = {"audio": str(folder / clip.audio), "lips": clip.lips and str(folder / clip.lips)}
-                clips.append(replace(clip, **names, **places))
+                speaker, lips = clip.speaker and f"{number}:{clip.speaker}", clip.lips and str(folder / clip.lips)
+                own = replace(clip, id=f"{number}:{clip.id}", speaker=speaker)
+                clips.append(replace(own, audio=str(folder / clip.audio), lips=lips))
             packed |= {str(folder / name): member for name, member in other.packed.items()}
             sums |= {str(folder / name): value for name, value in other.sums.items()}
         return Corpus(self.folder, clips, scenes, packed, sums)
@@ -185,7 +185,12 @@ class Corpus:
     def describe(self) -> str:
         """One line: how many clips and minutes of what."""
         parts = []
-        names = {"talker": "talking clips", "speech": "speech clips", "noise": "noises", "mixture": "recorded mixtures"}
+        names: dict[Role, str] = {
+            "talker": "talking clips",
+            "speech": "speech clips",
+            "noise": "noises",
+            "mixture": "recorded mixtures",
+        }
         for role, name in names.items():
             if clips := self.select(role):
                 voices = f" of {len({c.speaker for c in clips})} voices" if role in ("talker", "speech") else ""
@@ -272,7 +277,7 @@ def map_file(path: Path) -> np.memmap:
         raise UserError(f"{path}: must be 16 kHz mono 16-bit; {AGAIN}")
     if path.suffix != ".wav" and (array.dtype, array.ndim) != (np.uint8, 3):
         raise UserError(f"{path}: must be 8-bit pictures; {AGAIN}")
-    return array
+    return cast(np.memmap, array)
 
 
 def write_lines(path: Path, rows: Iterable[dict]) -> None:
@@ -348,7 +353,7 @@ def _map_shard(path: str) -> np.ndarray:
 def _is_intact(member: Member) -> bool:
     size = math.prod(member.shape) * np.dtype(member.dtype).itemsize
     content = _map_shard(member.shard)[member.offset : member.offset + size]
-    return hashlib.sha256(content).hexdigest() == member.content
+    return hashlib.sha256(content.data).hexdigest() == member.content
 
 
 @cache

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, zip_longest
 from pathlib import Path
-from typing import get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 from tqdm import tqdm
 
 from supernet.data.corpus import LISTS, Clip, Corpus, Role
@@ -65,7 +66,7 @@ def contact_sheet(corpus: Corpus, settings: DataSettings, output: Path, clips: i
     rows = -(-len(chosen) // ACROSS)
     figure = Figure(figsize=(18, 3.4 + 1.7 * rows), layout="constrained")
     FigureCanvasAgg(figure)
-    top, below = figure.subfigures(2, 1, height_ratios=[3.4, 1.7 * rows])
+    top, below = cast(Any, figure.subfigures(2, 1, height_ratios=[3.4, 1.7 * rows]))
     table, histogram = top.subplots(1, 2, width_ratios=[1.25, 1])
     _counts(table, corpus)
     _ratios(histogram, corpus)
@@ -102,9 +103,10 @@ def find_source(clip: Clip, settings: DataSettings) -> Source:
     if not path.is_file():
         raise UserError(f"{path}: not found; name its folder with --data.root")
     if path.suffix.lower() in AUDIO_SUFFIXES:  # with its pictures elsewhere, where the corpus's reader knows
-        path = _videos(settings.corpus, settings.root or ".").get(clip.id)
-        if path is None:
+        video = _videos(settings.corpus, settings.root or ".").get(clip.id)
+        if video is None:
             raise UserError("lip pictures came with the corpus, and no video")
+        path = video
     middle = clip.frames // 2
     picture = next((frame for index, frame in enumerate(read_frames(path)) if index == middle), None)
     if picture is None:
@@ -142,7 +144,7 @@ def _counts(axes: Axes, corpus: Corpus) -> None:
     axes.set_axis_off()
     rows = [(*row[:2], f"{row[2]:,}", f"{row[3]:,}", f"{row[4]:.3f}") for row in counts(corpus)]
     labels = ("role", "split", "clips", "speakers or kinds", "hours")
-    table = axes.table(rows, colLabels=labels, loc="upper left", edges="horizontal", bbox=(0, 0, 1, 1))
+    table = axes.table(rows, colLabels=labels, loc="upper left", edges="horizontal", bbox=Bbox.unit())
     table.auto_set_font_size(False)
     table.set_fontsize(10)
     for (row, column), cell in table.get_celld().items():
@@ -184,8 +186,8 @@ def _source(axes: Axes, clip: Clip, settings: DataSettings) -> None:
 
 def _crops(axes: Axes, corpus: Corpus, clip: Clip) -> None:
     margin = (REGION - PIXELS) // 2
-    picks = [clip.frames // 2 + round((n - CROPS // 2) * (clip.frames - 1) / CROPS) for n in range(CROPS)]
-    picks = np.clip(picks, 0, clip.frames - 1)
+    spread = [clip.frames // 2 + round((n - CROPS // 2) * (clip.frames - 1) / CROPS) for n in range(CROPS)]
+    picks = np.clip(spread, 0, clip.frames - 1)
     inner = slice(margin, margin + PIXELS)
     strip = np.full((PIXELS, CROPS * (PIXELS + 2) - 2), 255, np.uint8)
     for number, pick in enumerate(picks):

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast, overload
 
 import av
 import numpy as np
 import soundfile
 import torch
+from av.container import InputContainer
 from av.video.reformatter import VideoReformatter
 from torchaudio.functional import resample
 
@@ -55,19 +56,20 @@ def read_frames(path: Path | str) -> Iterator[np.ndarray]:
     _require(path)
     with opened(path) as container:
         stream = first_track(container, "video", path)
-        shown, index, end = None, 0, None
+        shown: np.ndarray | None = None
+        index, end = 0, Fraction(0)
         origin = _start(container.streams.audio[0]) if container.streams.audio else None
         grey = VideoReformatter()
         for frame in container.decode(stream):
             if frame.pts is None:
                 raise UserError(f"{path}: one of its pictures has no time stamp; repair or replace the file")
-            start = frame.pts * frame.time_base
+            start = _time(frame.pts, frame)
             origin = start if origin is None else origin
             while shown is not None and origin + _middle(index) < start:
                 yield shown
                 index += 1
             shown, end = _upright(grey.reformat(frame, format="gray"), frame), start + _duration(frame, stream)
-        if shown is None:
+        if shown is None or origin is None:
             raise UserError(f"{path}: its video track holds no picture; replace the file")
         while origin + _middle(index) < end:
             yield shown
@@ -83,13 +85,18 @@ def _middle(index: int) -> Fraction:
     return Fraction(2 * index + 1, 2 * FRAME_RATE)
 
 
-def _start(stream: av.stream.Stream) -> Fraction:
-    return (stream.start_time or 0) * stream.time_base
+def _time(ticks: int, of: av.VideoFrame | av.AudioFrame | av.AudioStream | av.VideoStream) -> Fraction:
+    """In seconds, of a frame's or a track's own clock."""
+    return ticks * cast(Fraction, of.time_base)
+
+
+def _start(stream: av.AudioStream) -> Fraction:
+    return _time(stream.start_time or 0, stream)
 
 
 def _duration(frame: av.VideoFrame, stream: av.VideoStream) -> Fraction:
     if frame.duration:
-        return frame.duration * frame.time_base
+        return _time(frame.duration, frame)
     return 1 / (stream.average_rate or Fraction(FRAME_RATE))
 
 
@@ -116,9 +123,15 @@ def _read_track(path: Path) -> tuple[np.ndarray, int]:
         return np.concatenate([np.zeros(0, np.float32), *track_blocks(container, path)]), rate
 
 
-def first_track(
-    container: av.container.InputContainer, kind: Literal["audio", "video"], path: Path
-) -> av.AudioStream | av.VideoStream:
+@overload
+def first_track(container: InputContainer, kind: Literal["audio"], path: Path) -> av.AudioStream: ...
+
+
+@overload
+def first_track(container: InputContainer, kind: Literal["video"], path: Path) -> av.VideoStream: ...
+
+
+def first_track(container: InputContainer, kind: Literal["audio", "video"], path: Path) -> Any:
     """Raises UserError naming `path` when there is none, or it is of no known format, as in a file cut short."""
     streams = getattr(container.streams, kind)
     if not streams:
@@ -128,7 +141,7 @@ def first_track(
     return streams[0]
 
 
-def track_blocks(container: av.container.InputContainer, path: Path) -> Iterator[np.ndarray]:
+def track_blocks(container: InputContainer, path: Path) -> Iterator[np.ndarray]:
     """The mean of the channels of the first audio track, float32 (samples,) a block, at the track's rate.
 
     Where its time stamps leave a gap there is silence, so that what follows keeps pace with the pictures.
@@ -139,7 +152,7 @@ def track_blocks(container: av.container.InputContainer, path: Path) -> Iterator
     origin, done = None, 0
     for frame in container.decode(stream):
         if frame.pts is not None:
-            start = frame.pts * frame.time_base
+            start = _time(frame.pts, frame)
             origin = start if origin is None else origin
             gap = float(start - origin) - done / stream.rate
             if gap > LONGEST_GAP:
@@ -155,7 +168,7 @@ def track_blocks(container: av.container.InputContainer, path: Path) -> Iterator
 
 
 @contextmanager
-def opened(path: Path) -> Iterator[av.container.InputContainer]:
+def opened(path: Path) -> Iterator[InputContainer]:
     """A media file, open. Raises UserError naming it when it, or what is done with it, breaks off."""
     try:
         with av.open(str(path)) as container:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
 from supernet.data.synthetic.talkers import SyntheticSettings
@@ -168,8 +168,8 @@ class DataSettings:
 
     def changed(self, names: Sequence[str]) -> dict[str, Any]:
         """Those of the named settings that differ from their defaults, which older corpora and runs do not note."""
-        defaults = {f.name: f.default if f.default is not MISSING else f.default_factory() for f in fields(self)}
-        return {name: getattr(self, name) for name in names if getattr(self, name) != defaults[name]}
+        defaults = type(self)()
+        return {name: getattr(self, name) for name in names if getattr(self, name) != getattr(defaults, name)}
 
 
 def _check_range(name: str, values: Sequence[float], least: float, most: float) -> None:

@@ -23,7 +23,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import numpy as np
 from tqdm import tqdm
@@ -55,7 +55,8 @@ def pack(corpus: Corpus, folder: Path, shard_mb: float) -> Corpus:
             raise UserError(f"{folder}: holds other files; name an empty folder for the shards")
         write_lines(folder / SHARDS, [])  # from here on the folder is ours: what is in it may be replaced
     (folder / MANIFEST).unlink(missing_ok=True)  # of an earlier corpus
-    members, written = [], set()
+    members: list[dict[str, Any]] = []
+    written: set[Path] = set()
     for name, clips in tqdm(list(_plan(corpus, shard_mb * 1e6)), desc="shards", unit="shard", mininterval=1):
         path = folder / FOLDER / name
         if not _is_written(path, corpus, clips):
@@ -110,7 +111,10 @@ def _is_written(path: Path, corpus: Corpus, clips: Sequence[Clip]) -> bool:
     expected = {name: file.st_size for name, file in files.items()}
     notes = {f"{_key(clip)}.json": _note(clip) for clip in clips}
     with tarfile.open(path) as tar:
-        held = {entry.name: tar.extractfile(entry).read() if entry.name in notes else entry.size for entry in tar}
+        held = {}
+        for entry in tar:
+            noted = entry.name in notes
+            held[entry.name] = cast(IO[bytes], tar.extractfile(entry)).read() if noted else entry.size
     return held == expected | notes and path.stat().st_mtime_ns >= max(file.st_mtime_ns for file in files.values())
 
 
@@ -128,7 +132,7 @@ def _members(path: Path, corpus: Corpus, clips: Sequence[Clip]) -> Iterator[dict
                 "offset": begins[name] + array.offset,  # of the array behind its own header
                 "dtype": array.dtype.str,
                 "shape": array.shape,
-                "content": hashlib.sha256(np.ascontiguousarray(array)).hexdigest(),
+                "content": hashlib.sha256(np.ascontiguousarray(array).data).hexdigest(),
             }
 
 

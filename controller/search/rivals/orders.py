@@ -51,7 +51,7 @@ def size_sweep(oracle: Oracle, settings: SearchSettings) -> None:
     The cost is the one that the target limits; under the latency reward it is latency, without a target.
     """
     reward = oracle.reward_at.settings
-    target = inf if reward.kind == "latency" else reward.target
+    target = inf if reward.kind == "latency" else reward.scale[1]
 
     def preference(subnet: Subnet) -> tuple[bool, float]:
         cost = oracle.costs.of(subnet, reward.limited)

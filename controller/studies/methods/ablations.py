@@ -73,5 +73,6 @@ class AblatedSearch(SearchSettings):
         default_factory=lambda: SurrogateSettings(ppo=AblatedPPO(**vars(SurrogateSettings().ppo)))
     )
 
-    def environment(self, *walk: Any) -> ArchitectureEnv:
-        return super().environment(*walk, kind=ArchitectureEnv if self.masked else Unmasked)
+    @property
+    def kind(self) -> type[ArchitectureEnv]:
+        return ArchitectureEnv if self.masked else Unmasked

@@ -60,7 +60,7 @@ def benchmark(
     ]
     for name in names:
         here = [run for run in runs if run.table == name]
-        text.append(f"## {name if name in SYNTHETIC else files[0]}\n\n{markdown(here)}\n")
+        text.append(f"## {name if name in SYNTHETIC or not files else files[0]}\n\n{markdown(here)}\n")
         if name == REAL and not table:  # the bundled table, whose subnets are trained alone in another bundled one
             text.append(f"Its choice when trained alone:\n\n{choices(here, QualityTable.bundled('standalone'))}\n")
     write_text(folder / f"{compare}.md", "\n".join(text))

@@ -15,14 +15,15 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 from itertools import product
+from typing import cast
 
 import gymnasium
 import numpy as np
 import torch
 
-from controller.search.mdp import COSTS, ArchitectureEnv
+from controller.search.mdp import ArchitectureEnv
 from controller.search.ppo import PPOSettings, agent, roll_out, update
-from controller.search.reward import Costs, Reward, RewardSettings
+from controller.search.reward import COSTS, Cost, Costs, Reward, RewardSettings
 from eval.report import markdown
 from eval.table.quality_table import QualityTable
 from supernet.space import SearchSpace
@@ -55,7 +56,7 @@ def environment() -> ArchitectureEnv:
     return ArchitectureEnv(space, quality, Reward.of(RewardSettings(baseline=1.0), space, quality, costs), steps=STEPS)
 
 
-def limit(environment: ArchitectureEnv, cost: str, share: float) -> dict:
+def limit(environment: ArchitectureEnv, cost: Cost, share: float) -> dict:
     """Options of an episode: a limit on `cost`, `share` of the way from the smallest subnet's to the largest's."""
     costs = [environment.costs.of(subnet, cost) for subnet in environment.space]
     return {"goal": (cost, min(costs) + share * (max(costs) - min(costs)))}
@@ -64,23 +65,25 @@ def limit(environment: ArchitectureEnv, cost: str, share: float) -> dict:
 def trained(environments: list[gymnasium.Env], updates: int, seed: int) -> torch.nn.Module:
     """A policy that has learned under random limits."""
     rng, generator = np.random.default_rng(seed), torch.Generator().manual_seed(seed)
-    base = environments[0].unwrapped
+    base = cast(ArchitectureEnv, environments[0].unwrapped)
     policy, optimiser = agent(torch.from_numpy(environments[0].reset()[0]), PPO, seed=seed)
     for _ in range(updates):
-        goals = [limit(base, rng.choice(COSTS), rng.uniform()) for _ in environments]
+        goals = [limit(base, COSTS[rng.integers(len(COSTS))], rng.uniform()) for _ in environments]
         update(policy, optimiser, roll_out(policy, environments, PPO, generator, goals), PPO)
     return policy
 
 
 def held_to(policy: torch.nn.Module, environments: list[gymnasium.Env], goal: dict, seed: int) -> tuple[float, float]:
     """(share of the range of the cost, reward missed) at the end of episodes under one limit, means."""
-    base = environments[0].unwrapped
+    base = cast(ArchitectureEnv, environments[0].unwrapped)
     generator = torch.Generator().manual_seed(seed)
     rollout = roll_out(policy, environments, replace(PPO, epsilon=0.0), generator, [goal] * len(environments))
     reward = lambda subnet: base.goal_reward(subnet, base.quality(subnet))  # noqa: E731
     cost = goal["goal"][0]
     costs = [base.costs.of(subnet, cost) for subnet in base.space]
-    reached = np.mean([base.costs.of(each.unwrapped.subnet, cost) for each in environments])
+    reached = float(
+        np.mean([base.costs.of(cast(ArchitectureEnv, each.unwrapped).subnet, cost) for each in environments])
+    )
     missed = max(map(reward, base.space)) - rollout.rewards[-1].mean().item()
     return (reached - min(costs)) / (max(costs) - min(costs)), missed
 
@@ -93,15 +96,15 @@ def main() -> None:
     torch.set_num_threads(1)
     results = {}
     for blind in (False, True):
-        environments = [Blind(environment()) if blind else environment() for _ in range(EPISODES)]
+        environments: list[gymnasium.Env] = [Blind(environment()) if blind else environment() for _ in range(EPISODES)]
         for seed in range(options.seeds):
             policy = trained(environments, options.updates, seed)
             for cost, share in product(COSTS, SHARES):
-                goal = limit(environments[0].unwrapped, cost, share)
+                goal = limit(cast(ArchitectureEnv, environments[0].unwrapped), cost, share)
                 results[blind, cost, share, seed] = held_to(policy, environments, goal, seed)
     rows = []
     for cost, share in product(COSTS, SHARES):
-        means = [np.mean([results[blind, cost, share, s] for s in range(options.seeds)], 0) for blind in (0, 1)]
+        means = [np.mean([results[blind, cost, share, s] for s in range(options.seeds)], 0) for blind in (False, True)]
         rows.append([cost, share, *(text for each in means for text in (f"{each[0]:.2f}", f"{each[1]:.3f}"))])
     headers = ["limit on", "at", "ends at", "reward missed", "ends at, goal hidden", "reward missed"]
     print(markdown.table(headers, rows))

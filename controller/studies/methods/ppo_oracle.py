@@ -35,13 +35,13 @@ from stable_baselines3.common.vec_env import DummyVecEnv
 from controller.search.mdp import ArchitectureEnv
 from controller.search.ppo import PPOSettings, Rollout, agent, optimiser_for, roll_out, update
 from controller.search.reward import Reward, RewardSettings
-from controller.studies.methods.ablations import AblatedSearch, MLPPolicy
+from controller.studies.methods.ablations import AblatedPPO, AblatedSearch, MLPPolicy
 from controller.studies.methods.landscapes import SYNTHETIC, Landscape, synthetic
 from controller.studies.methods.summary import interval
 from eval.report import markdown
 
 VIRTUAL = AblatedSearch().surrogate
-MLP = replace(VIRTUAL.ppo, network="mlp", epsilon=0.0)  # what MaskablePPO can also be
+MLP = AblatedPPO(**{**vars(VIRTUAL.ppo), "network": "mlp", "epsilon": 0.0})  # what MaskablePPO can also be
 AGREE = 1e-4  # of weights after one update, a hundredth of what its four steps of AdamW can move one
 LSTM = replace(VIRTUAL.ppo, epsilon=0.0)
 OURS = {
@@ -220,15 +220,15 @@ def main() -> int:
         for updates in options.updates:
             steps = updates * VIRTUAL.steps * VIRTUAL.episodes
             print(f"\n{table}: {steps} steps ({updates} updates of {VIRTUAL.episodes} x {VIRTUAL.steps})\n")
-            rows = []
+            lines: list[list[str]] = []
             for name, values in missed.items():
                 best = values[:, :steps].min(1).clip(0)
                 last = values[:, steps - steps // 10 : steps].mean(1)
                 theirs = missed[ORACLE][:, :steps]
                 columns = [best, best - theirs.min(1).clip(0), last, last - theirs[:, steps - steps // 10 :].mean(1)]
-                rows.append([name, *(mean(column) for column in columns)])
+                lines.append([name, *(mean(column) for column in columns)])
             headers = ["agent", "best missed, dB", "beside oracle", "last tenth, dB a step", "beside oracle"]
-            print(markdown.table(headers, rows))
+            print(markdown.table(headers, lines))
         print("\nCPU seconds a run: " + ", ".join(f"{name} {value:.1f}" for name, value in seconds.items()))
     return int(apart > AGREE)
 

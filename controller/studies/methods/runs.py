@@ -11,6 +11,7 @@ from concurrent.futures import as_completed
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, cast
 
 from tqdm import tqdm
 
@@ -18,7 +19,7 @@ from controller.ladder.evaluation import Evaluation
 from controller.search.loop import METHODS
 from controller.search.oracle import BudgetSpent, Oracle
 from controller.search.settings import SearchSettings
-from controller.studies.methods.ablations import AblatedSearch
+from controller.studies.methods.ablations import AblatedPPO, AblatedSearch
 from controller.studies.methods.landscapes import SYNTHETIC, Landscape, real, synthetic
 from eval.table.quality_table import QualityTable
 from supernet.checkpoint import identity_hash
@@ -46,16 +47,16 @@ SEARCHES: dict[str, SearchSettings] = {
     "surrogate, no prior": replace(FREE, prior=False),
     "gp, no prior": replace(FREE, method="gp", prior=False),
     "paper": PAPER,
-    **{method: replace(FREE, method=method) for method in RIVALS},
+    **{method: replace(FREE, method=cast(Any, method)) for method in RIVALS},
     "tpe": replace(FREE, method="tpe", episodes=100),  # 500 looks: it comes back to where it was, and is slow
 }
 ABLATIONS: dict[str, SearchSettings] = {
     "paper": PAPER,
     "paper, penalty instead of mask": replace(PAPER, masked=False),
-    "paper, literal epsilon": replace(PAPER, ppo=replace(PAPER.ppo, epsilon_in_ratio=False)),
+    "paper, literal epsilon": replace(PAPER, ppo=AblatedPPO(**{**vars(PAPER.ppo), "epsilon_in_ratio": False})),
     "paper, V in the state": replace(PAPER, state="visual"),
     "paper, full state": replace(PAPER, state="full"),
-    "paper, MLP": replace(PAPER, ppo=replace(PAPER.ppo, network="mlp")),
+    "paper, MLP": replace(PAPER, ppo=AblatedPPO(**{**vars(PAPER.ppo), "network": "mlp"})),
     "paper, 4 workers": replace(PAPER, workers=4),
     "walk, 35 episodes": replace(PAPER, method="walk"),
     "surrogate": FREE,
@@ -152,7 +153,7 @@ class Job:
         return identity_hash({"job": [self.table, self.seed, asdict(self.settings)], "content": content})
 
     def do(self) -> Run:
-        landscape = synthetic(self.table, self.seed) if self.table in SYNTHETIC else _read(*self.files)
+        landscape = synthetic(self.table, self.seed) if self.table in SYNTHETIC else _read(*(self.files or ()))
         return run(self.table, landscape, self.search, self.settings, self.seed)
 
 
@@ -165,14 +166,14 @@ def run_all(jobs: Iterable[Job], path: Path, workers: int) -> list[Run]:
     """Do the jobs that `path` does not hold yet, and return all."""
     journal = Journal(path, "delete it, and its search is run again")
     done = {line.key: line.run for line in journal.read(_Line)}
-    jobs = {job.key: job for job in jobs}
+    by_key = {job.key: job for job in jobs}
     with WorkerPool(workers) as pool:
-        waiting = {pool.submit(job.do): key for key, job in jobs.items() if key not in done}
+        waiting = {pool.submit(job.do): key for key, job in by_key.items() if key not in done}
         for future in tqdm(as_completed(waiting), desc="searches", total=len(waiting), mininterval=5):
             key = waiting[future]
             done[key] = future.result()
             journal.append({"key": key, **asdict(done[key])})
-    return [replace(done[key], search=job.search) for key, job in jobs.items()]
+    return [replace(done[key], search=job.search) for key, job in by_key.items()]
 
 
 @dataclass(frozen=True)

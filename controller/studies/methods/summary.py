@@ -73,10 +73,10 @@ def table(runs: Sequence[Run]) -> str:
 def _cell(values: np.ndarray, statistic: Statistic) -> str:
     """The statistic and its interval."""
     places = 0 if statistic is median else 3
-    center = statistic(values)
+    center = float(statistic(values))
     if len(values) == 1:
         return _number(center, places)
-    low, high = interval(values, statistic)
+    low, high = map(float, interval(values, statistic))
     return f"{_number(center, places)} ({_number(low, places)}-{_number(high, places)})"
 
 
@@ -115,7 +115,7 @@ def plot(runs: Sequence[Run], path: Path) -> None:
     for panel, name in zip(axes[0], tables, strict=True):
         groups = grouped([run for run in runs if run.table == name])
         for number, (search, group) in enumerate(groups.items()):
-            regrets = np.array([[regret_after(run, count) for count in counts] for run in group])  # (seeds, counts)
+            regrets = np.array([[regret_after(run, int(n)) for n in counts] for run in group])  # (seeds, counts)
             style = {"color": f"C{number % 10}", "linestyle": "-" if number < 10 else "--"}
             panel.plot(counts, regrets.mean(0), label=search, linewidth=1.2, **style)
             if len(group) > 1:

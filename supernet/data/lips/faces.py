@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from pathlib import Path
 from typing import NamedTuple
 
 import cv2
@@ -20,6 +21,7 @@ import numpy as np
 
 from supernet.timing import FRAME_RATE
 
+CASCADES = Path(cv2.__file__).parent / "data"
 SEARCH_WIDTH = 480  # pixels; larger pictures are reduced to it before the search
 SMALLEST_FACE = 1 / 6  # of the picture's height
 WHOLE_EVERY = FRAME_RATE  # pictures from one search of the whole picture to the next
@@ -67,8 +69,9 @@ class Finder:
         """Faces in a grey picture, uint8 (height, width)."""
         small, scale = reduced(picture)
         self._since_whole += 1
-        faces = [_near(small, face) for face in self._last] if self._since_whole < WHOLE_EVERY else []
-        if not faces or None in faces:
+        followed = [_near(small, face) for face in self._last] if self._since_whole < WHOLE_EVERY else []
+        faces = [face for face in followed if face]
+        if not faces or len(faces) < len(followed):
             least, most = int(SMALLEST_FACE * small.shape[0]), min(small.shape)
             faces = _search(FRONTAL, small, least, most) or _search(PROFILE, small, least, most)
             self._since_whole = 0
@@ -156,4 +159,4 @@ def _distinct(faces: Sequence[Face]) -> list[Face]:
 
 @lru_cache
 def _cascade(name: str) -> cv2.CascadeClassifier:
-    return cv2.CascadeClassifier(f"{cv2.data.haarcascades}haarcascade_{name}.xml")
+    return cv2.CascadeClassifier(str(CASCADES / f"haarcascade_{name}.xml"))

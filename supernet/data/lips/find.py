@@ -203,7 +203,8 @@ def _mouths(tracks: Sequence[Track], frames: int, pairs: Pairs, offset: tuple[fl
             boxes[run] = np.stack([x, y, np.full(len(run), track.width)], axis=1)
         places[own] = offset or _place(boxes, owner == number, pairs)
     x, y = (boxes[:, :2] + places * boxes[:, 2:]).T
-    return Mouths(x, y, HALF_SIDE * boxes[:, 2], *boxes.T, seen)
+    face_x, face_y, face_width = boxes.T
+    return Mouths(x, y, HALF_SIDE * face_width, face_x, face_y, face_width, seen)
 
 
 def smooth(values: np.ndarray) -> np.ndarray:

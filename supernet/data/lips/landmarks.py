@@ -21,13 +21,13 @@ FACES = 4  # at most, in one picture
 INSTALL = "data.lip_region: landmarks needs MediaPipe; install it with `pip install mediapipe`, or use detect"
 
 
-def landmark_finder(model: str, down: float) -> Callable[[np.ndarray], list[Face]]:
+def landmark_finder(model: str | None, down: float) -> Callable[[np.ndarray], list[Face]]:
     """A function that finds the faces in one picture after the other.
 
     Their boxes are those of the cascade, but placed so that the midpoint of the mouth's corners lies `down` widths
     below the centre. Raises UserError when the package or the model file is missing.
     """
-    if not Path(model).is_file():
+    if not model or not Path(model).is_file():
         raise UserError(f"data.landmark_model: no such file: {model}; correct the path")
     try:
         import mediapipe

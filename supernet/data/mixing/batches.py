@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 import numpy as np
 import torch
@@ -74,7 +74,7 @@ class TrainingMixtures:
     def identity(self) -> dict[str, Any]:
         """JSON values that decide every batch: what a resumed run compares itself with."""
         settings, (main, *others) = self._drawing.settings, self._parts
-        extra = {"also": [corpus.hash for corpus in others]} if others else {}
+        extra: dict[str, Any] = {"also": [corpus.hash for corpus in others]} if others else {}
         extra |= {"speech_targets": True} if settings.speech_targets else {}
         extra |= {"balance": settings.balance} if settings.balance else {}
         extra |= settings.changed(MIXING + DEGRADING if settings.lip_degradation else MIXING)
@@ -174,11 +174,12 @@ class FixedMixtures:
         if lips not in LIPS:
             raise UserError(f"lips: '{lips}' is none of {', '.join(LIPS)}")
         examples = [realise(self.corpus, self.specs[index]) for index in indices]
-        regions = [example.lips for example in examples]
         if lips == "other":
             regions = [self._other_lips(index) for index in indices]
         elif lips in get_args(Degradation):
             regions = [self._degraded_lips(index, lips) for index in indices]
+        else:
+            regions = [cast(np.ndarray, example.lips) for example in examples]  # every target of a list has them
         centre = slice(MARGIN // 2, MARGIN // 2 + PIXELS)
         return _collate(examples, [r[:, centre, centre] for r in regions], [lips != "none"] * len(examples))
 
@@ -213,8 +214,9 @@ def read_list(corpus: Corpus, name: str) -> list[MixtureSpec]:
 def _collate(examples: Sequence[Example], lips: Sequence[np.ndarray], present: Sequence[bool]) -> Batch:
     """Stack; `lips` are the cropped regions, uint8 (frames, 88, 88) each."""
     regions = np.zeros((len(lips), *lips[0].shape), np.uint8)
-    for number in np.flatnonzero(present):
-        regions[number] = lips[number]
+    for number, there in enumerate(present):
+        if there:
+            regions[number] = lips[number]
     return Batch(
         torch.from_numpy(np.stack([example.mixture for example in examples])),
         torch.from_numpy(np.stack([example.clean for example in examples])),

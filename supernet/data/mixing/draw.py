@@ -90,7 +90,9 @@ class Drawing:
         snr_db = round(generator.uniform(settings.snr_min, settings.snr_max), 4)
         maskers, noise_seed = self._masker(condition, generator, target, onset)
         rooms, room = self._room(generator) if settings.reverberation else ("noise", None)
-        gain_db = round(generator.uniform(*settings.level_db), 4) if any(settings.level_db) else 0.0
+        gain_db = (
+            round(generator.uniform(settings.level_db[0], settings.level_db[1]), 4) if any(settings.level_db) else 0.0
+        )
         return MixtureSpec(
             target=target.id,
             start=start,
@@ -136,7 +138,7 @@ class Drawing:
         count = 1
         if condition == "babble":
             least, most = self.settings.babble
-            count = min(generator.integers(least, most + 1), self._left(condition, target.speaker, heard))
+            count = min(int(generator.integers(least, most + 1)), self._left(condition, target.speaker, heard))
         same = condition == "same_talker"
         chosen: list[Clip] = []
         while len(chosen) < count:
@@ -285,4 +287,4 @@ def _weights(clips: Sequence[Clip], balance: float) -> np.ndarray | None:
 
 
 def _choose(generator: np.random.Generator, clips: Sequence[Clip], weights: np.ndarray | None = None) -> Clip:
-    return clips[generator.integers(len(clips)) if weights is None else generator.choice(len(clips), p=weights)]
+    return clips[int(generator.integers(len(clips)) if weights is None else generator.choice(len(clips), p=weights))]

@@ -44,7 +44,7 @@ def impulsive(generator: np.random.Generator, samples: int) -> np.ndarray:
     noise = np.zeros(samples, dtype=np.float32)
     for _ in range(1 + generator.poisson(generator.uniform(2, 12) * samples / SAMPLE_RATE)):
         decay = np.exp(generator.uniform(np.log(0.5e-3), np.log(60e-3)))  # s: from a click to a ring
-        start = generator.integers(samples)
+        start = int(generator.integers(samples))
         length = min(samples - start, int(6 * decay * SAMPLE_RATE) + 1)
         time = np.arange(length, dtype=np.float32) / SAMPLE_RATE
         burst = generator.standard_normal(length, dtype=np.float32)

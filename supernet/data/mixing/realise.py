@@ -47,7 +47,7 @@ def realise(corpus: Corpus, spec: MixtureSpec) -> Example:
     places = count()
     heard = _in_room(corpus, spec, clean, next(places))
     maskers = []
-    for part in (spec, *spec.others):
+    for part in spec.parts:
         sources = [_in_room(corpus, spec, source, next(places)) for source in _sources(corpus, spec, part)]
         maskers.append(np.sum(sources, axis=0))
     masker = maskers[0]

@@ -48,6 +48,11 @@ class MixtureSpec:
         return {name: value for name, value in asdict(self).items() if name not in unset}
 
     @property
+    def parts(self) -> tuple[MixtureSpec | Interferer, ...]:
+        """All that masks the target: what the mixture itself says, and the others."""
+        return (self, *self.others)
+
+    @property
     def heard(self) -> set[str]:
         """Ids of the clips in the mixture."""
-        return {self.target, *(clip for part in (self, *self.others) for clip, _ in part.maskers)}
+        return {self.target, *(clip for part in self.parts for clip, _ in part.maskers)}

@@ -11,11 +11,13 @@ import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
+from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import av
 import soundfile
+from av.container import InputContainer
 from tqdm import tqdm
 
 from supernet.data.corpus import write_lines
@@ -212,8 +214,8 @@ def _probe_container(path: Path, sound: bool, pictures: bool) -> Tracks:
         with av.open(str(path)) as container:
             tracks = Tracks()
             if sound:
-                stream = first_track(container, "audio", path)
-                tracks = replace(tracks, seconds=_seconds(stream), rate=stream.rate or 0, channels=stream.channels)
+                track = first_track(container, "audio", path)
+                tracks = replace(tracks, seconds=_seconds(track), rate=track.rate or 0, channels=track.channels)
             if pictures:
                 stream = first_track(container, "video", path)
                 tracks = replace(
@@ -232,11 +234,11 @@ def _probe_container(path: Path, sound: bool, pictures: bool) -> Tracks:
         ) from error
 
 
-def _seconds(stream: av.stream.Stream) -> float:
+def _seconds(stream: av.AudioStream | av.VideoStream) -> float:
     """Length of a track; where it tells none, that of the file."""
     if stream.duration:
-        return float(stream.duration * stream.time_base)
-    whole = stream.container.duration
+        return float(stream.duration * cast(Fraction, stream.time_base))
+    whole = cast(InputContainer, stream.container).duration
     return whole / av.time_base if whole else 0.0
 
 

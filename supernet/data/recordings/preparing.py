@@ -8,6 +8,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import av
 import cv2
@@ -133,7 +134,9 @@ def convert(
     longer than the other by more than a tenth.
     """
     check_rule(settings.lip_region, settings.landmark_model)
-    rejected, used, tasks = [], {}, []
+    rejected: list[tuple[Path, str]] = []
+    used: dict[str, Recording] = {}
+    tasks = []
     for recording in found:
         twin = used.setdefault(_identity(recording), recording)
         if len(os.fsencode(recording.clip.id)) > LONGEST_NAME:
@@ -187,7 +190,7 @@ def _decode(recording: Recording, settings: DataSettings) -> tuple[np.ndarray, n
     """
     path, video = recording.sound, recording.video
     promised = probe(path, sound=True, pictures=video == path)
-    promised_pictures = promised if video in (None, path) else probe(video, sound=False, pictures=True)
+    promised_pictures = promised if video is None or video == path else probe(video, sound=False, pictures=True)
     wave = read_audio(path)
     _keeps(path, "sound", promised.seconds, len(wave) / SAMPLE_RATE)
     if not wave.any():
@@ -206,8 +209,9 @@ def _decode(recording: Recording, settings: DataSettings) -> tuple[np.ndarray, n
         lips = read_lip_array(recording.lips, recording.lip_rate)
     else:
         pictured, drift = path, UNEQUAL_SECONDS
-        lips = lip_regions(video, settings.lip_region, settings.landmark_model)
-        _keeps(video, "pictures", promised_pictures.picture_seconds, len(lips) / FRAME_RATE)
+        film = cast(Path, video)  # the lips of a clip come from an array or a film
+        lips = lip_regions(film, settings.lip_region, settings.landmark_model)
+        _keeps(film, "pictures", promised_pictures.picture_seconds, len(lips) / FRAME_RATE)
     seconds, pictures = len(wave) / SAMPLE_RATE, len(lips) / FRAME_RATE
     if abs(seconds - pictures) > max(drift, UNEQUAL * max(seconds, pictures)):
         raise UserError(

@@ -7,6 +7,7 @@ The painted face is then moved with the head, and gets the camera's noise.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -20,6 +21,7 @@ CENTRE = CANVAS // 2
 ROWS = slice(24, 100)  # the part of the canvas that a mouth can reach
 COLUMNS = slice(20, 92)
 FRAMES_AT_ONCE = 16  # frames painted together: their pixels stay in the cache
+OWN_SIZE: Any = None  # of a kernel: as its deviation asks
 NOWHERE = 1e4  # row of a contour beside the mouth: paints nothing
 
 _X = np.arange(CANVAS, dtype=np.float32) - CENTRE
@@ -184,16 +186,17 @@ def _skin(rng: np.random.Generator, tone: float, light: np.ndarray) -> np.ndarra
     """The face around the mouth, float32 (112, 112): pores, nose, folds, chin, perhaps a beard or a moustache."""
     x, y = _X[None, :], _X[:, None]
     pores = rng.standard_normal((CANVAS, CANVAS), np.float32)
-    shade = 1 + 0.02 * cv2.GaussianBlur(pores, None, 0.7) * rng.uniform(0.5, 2)
-    shade += 0.35 * cv2.GaussianBlur(rng.standard_normal((CANVAS, CANVAS), np.float32), None, 6) * rng.uniform(0.5, 1.5)
+    shade = 1 + 0.02 * cv2.GaussianBlur(pores, OWN_SIZE, 0.7) * rng.uniform(0.5, 2)
+    folds = rng.standard_normal((CANVAS, CANVAS), np.float32)
+    shade += 0.35 * cv2.GaussianBlur(folds, OWN_SIZE, 6) * rng.uniform(0.5, 1.5)
     shade -= rng.uniform(0.1, 0.3) * _blob(x, y + rng.uniform(38, 46), 14, 6)  # shadow of the nose
     for side in (-1, 1):
         shade -= rng.uniform(0.15, 0.45) * _blob(x + 6 * side, y + 40, 3, 2)  # nostrils
         fold = x - side * (30 + 0.35 * (y + 10))
-        shade -= rng.uniform(0.02, 0.14) * np.exp(-((fold / 2.5) ** 2)) * _blob(0, y + 8, 1, 24)
+        shade -= rng.uniform(0.02, 0.14) * np.exp(-((fold / 2.5) ** 2)) * _blob(np.zeros_like(x), y + 8, 1, 24)
     shade -= rng.uniform(0.03, 0.1) * _blob(x, y + 18, 3, 8)  # philtrum
     shade -= rng.uniform(0.03, 0.15) * _blob(x, y - rng.uniform(30, 36), 16, 4)  # crease over the chin
-    hair = 1 + 0.5 * cv2.GaussianBlur(rng.standard_normal((CANVAS, CANVAS), np.float32), None, 0.8)
+    hair = 1 + 0.5 * cv2.GaussianBlur(rng.standard_normal((CANVAS, CANVAS), np.float32), OWN_SIZE, 0.8)
     if rng.random() < 0.25:  # beard: on the chin and the jaw, thinning out towards the cheeks
         below = 1 / (1 + np.exp((18 - 0.3 * np.abs(x) - y) / 7))
         shade -= rng.uniform(0.1, 0.45) * hair * below * (1 - _blob(x, y, 34, 20))

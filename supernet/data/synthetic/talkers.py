@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from supernet.data.corpus import Clip, save_audio, save_lips
+from supernet.data.corpus import Clip, Split, save_audio, save_lips
 from supernet.data.synthetic.espeak import Voice, speak
 from supernet.data.synthetic.painting import Face, render
 from supernet.data.synthetic.sentences import passage
@@ -34,7 +34,7 @@ VARIANTS = {
     "val": "m4 f3 Gene grandma david norbert rob".split(),
     "test": "m2 f4 m7 belinda Andy steph Michael boris quincy travis".split(),
 }
-SPLITS = tuple(VARIANTS)
+SPLITS: tuple[Split, ...] = ("train", "val", "test")
 
 LEVEL = -26.0  # dBFS, RMS of a clip
 LEVEL_SPREAD = 2.0  # dB to either side
@@ -108,7 +108,9 @@ def synthesize(folder: Path, settings: SyntheticSettings) -> list[Clip]:
     Raises:
         UserError: espeak-ng cannot be loaded.
     """
-    names = [(split, index) for split in SPLITS for index in range(getattr(settings, f"{split}_clips"))]
+    names: list[tuple[Split, int]] = [
+        (split, index) for split in SPLITS for index in range(getattr(settings, f"{split}_clips"))
+    ]
     clips = [_describe(settings, *name) for name in names]
     missing = [name for name, clip in zip(names, clips, strict=True) if not (folder / clip.audio).exists()]
     progress = tqdm(total=len(names), initial=len(names) - len(missing), desc="talkers", unit="clip", mininterval=1)
@@ -156,7 +158,7 @@ def _speaker(settings: SyntheticSettings, split: str, index: int) -> Talker:
     return talker(settings, split, index % getattr(settings, f"{split}_voices"))
 
 
-def _describe(settings: SyntheticSettings, split: str, index: int) -> Clip:
+def _describe(settings: SyntheticSettings, split: Split, index: int) -> Clip:
     speaker = _speaker(settings, split, index)
     voice = speaker.voice
     name = f"{speaker.name}_{index:05d}"
@@ -174,7 +176,7 @@ def _describe(settings: SyntheticSettings, split: str, index: int) -> Clip:
     )
 
 
-def _make(folder: Path, settings: SyntheticSettings, name: tuple[str, int]) -> None:
+def _make(folder: Path, settings: SyntheticSettings, name: tuple[Split, int]) -> None:
     """Write one clip; the audio last, so that a clip with audio is complete."""
     speech, lips = perform(settings, *name)
     clip = _describe(settings, *name)
