@@ -17,7 +17,8 @@ from eval.table.scoring import Prepared, score_all
 from supernet import SearchSpace, load
 from supernet.data.corpus import Corpus
 from supernet.data.mixing.batches import FixedMixtures
-from supernet.training import WEIGHTS, device
+from supernet.devices import device
+from supernet.training import WEIGHTS
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ class NamedConfig(ActionConfigFile):
         path = find_config(values)
         try:
             super().__call__(parser, namespace, _current(path, parser.get_defaults().as_dict()), option_string)
-        except (UserError, TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
+        except (TypeError, ValueError, RecursionError, yaml.YAMLError) as error:
             raise UserError(f"--config {path}: {' '.join(str(error).split())}") from error
 
 

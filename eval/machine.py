@@ -8,10 +8,11 @@ from importlib.metadata import version
 from pathlib import Path
 
 
-def fingerprint(threads: int = 1) -> str:
-    """One line that names what decides the speed here: CPU model, cores, threads used, torch version."""
-    cores = os.cpu_count()
-    return f"{_cpu()}, {cores} cores, {threads} thread{'s' * (threads > 1)}, torch {version('torch')}"
+def fingerprint(threads: int = 1, accelerator: str = "") -> str:
+    """One line that names what decides the speed here: the accelerator if one is used, CPU model, cores, threads used,
+    torch version."""
+    cores, accelerator = os.cpu_count(), f"{accelerator}, " if accelerator else ""
+    return f"{accelerator}{_cpu()}, {cores} cores, {threads} thread{'s' * (threads > 1)}, torch {version('torch')}"
 
 
 def _cpu() -> str:

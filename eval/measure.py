@@ -35,7 +35,7 @@ class Measured:
 
 @torch.inference_mode()
 def measure(network: Network, seconds: float = 3.0, threads: int = 1, repeats: int = 5) -> Measured:
-    """Measure `network` on a clip of noise on the CPU.
+    """Measure `network` on a clip of noise, where its weights are.
 
     The first run warms up and counts memory, the next `repeats` are timed; the median forgives a busy moment.
     Weights count where `network` is an `nn.Module`; measure a subnet as `extract(net, subnet)`, since a slice of the
@@ -51,6 +51,8 @@ def measure(network: Network, seconds: float = 3.0, threads: int = 1, repeats: i
     generator = torch.Generator().manual_seed(0)
     mixture = 0.1 * torch.randn(1, frames * SAMPLES_PER_FRAME, generator=generator)
     lips = torch.randint(0, 256, (1, frames, PIXELS, PIXELS), dtype=torch.uint8, generator=generator)
+    device = next((w.device for w in _weights(network)), mixture.device)
+    mixture, lips = mixture.to(device), lips.to(device)
     with _threads(threads):
         with LiveTensors() as live:
             network(mixture, lips)
@@ -60,9 +62,9 @@ def measure(network: Network, seconds: float = 3.0, threads: int = 1, repeats: i
     return Measured(
         latency_ms=1000 * elapsed,
         rtf=elapsed / duration,
-        memory_mb=(_weight_bytes(network) + live.peak) / MEGABYTE,
+        memory_mb=(sum(weight.nbytes for weight in _weights(network)) + live.peak) / MEGABYTE,
         seconds=duration,
-        machine=fingerprint(threads),
+        machine=fingerprint(threads, torch.cuda.get_device_name(device) if device.type == "cuda" else ""),
     )
 
 
@@ -100,16 +102,21 @@ class LiveTensors(TorchDispatchMode):
         self.live -= size
 
 
-def _weight_bytes(network: Network) -> int:
-    if not isinstance(network, nn.Module):
-        return 0
-    return sum(tensor.nbytes for tensor in (*network.parameters(), *network.buffers()))
+def _weights(network: Network) -> list[Tensor]:
+    return [*network.parameters(), *network.buffers()] if isinstance(network, nn.Module) else []
 
 
 def _timed(network: Network, mixture: Tensor, lips: Tensor) -> float:
-    start = time.perf_counter()
+    start = _clock(mixture.device)
     network(mixture, lips)
-    return time.perf_counter() - start
+    return _clock(mixture.device) - start
+
+
+def _clock(device: torch.device) -> float:
+    """In seconds, once the device has done what it was given."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
 
 
 @contextmanager

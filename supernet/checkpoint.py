@@ -107,7 +107,7 @@ def load(path: str | Path) -> AVConvTasNet:
     try:
         said = convert(header, NetworkHeader)
         network = AVConvTasNet(Subnet.parse(said.subnet), said.width, said.causal, said.norm)
-    except (ValueError, UserError) as error:
+    except ValueError as error:
         raise UserError(f"{path}: its header is damaged ({error}); {AGAIN}") from error
     fill(network, tensors, path)
     if not all(tensor.isfinite().all() for tensor in tensors.values()):

@@ -58,7 +58,7 @@ def decode(text: str | bytes, kind: type[T], where: str, remedy: str) -> T:
         if not isinstance(content, dict):
             raise ValueError("no JSON object")
         return convert(unsealed(content), kind)
-    except (ValueError, RecursionError, UserError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{where} ({' '.join(str(error).split())[:200]}); {remedy}") from error
 
 

@@ -309,8 +309,3 @@ def batches(mixtures: Mixtures, start: int, stop: int, device: torch.device | st
     )
     for batch in loader:
         yield batch.to(device)
-
-
-def device() -> torch.device:
-    """Where `train` trains: the GPU where there is one."""
-    return Fabric(accelerator="auto", devices=1).device

@@ -41,8 +41,8 @@ import torch
 
 from benchmarks.gpu import arithmetic, compiled, steps, training
 from benchmarks.gpu.rows import Rows
+from supernet.devices import device
 from supernet.errors import UserError
-from supernet.training import device
 
 PARTS = ("device", "equality", "rate", "steps", "compiled", "loader", "scoring", "training")
 

@@ -14,9 +14,9 @@ from torch import Tensor
 from benchmarks.gpu.rows import Rows
 from supernet import AVConvTasNet, SearchSpace
 from supernet.data.mixing.batches import Batch, TrainingMixtures
+from supernet.devices import device
 from supernet.recipe import NetworkObjective
 from supernet.space import PAPER_WINNER
-from supernet.training import device
 
 BAR = 1e-5  # relative, fp32
 ALIKE = 0.3  # dB between the ends of two loss curves

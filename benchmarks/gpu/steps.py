@@ -19,10 +19,10 @@ from benchmarks.gpu.arithmetic import autocasting, noise, timed
 from benchmarks.gpu.rows import Rows
 from eval.costs import exit_macs, macs
 from supernet import AVConvTasNet, SearchSpace
+from supernet.devices import device
 from supernet.recipe import NetworkObjective, SupernetObjective
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER
-from supernet.training import device
 
 GRADIENT_NORM = 5.0
 GOAL = 0.35  # of the matrix rate

@@ -24,6 +24,7 @@ from supernet.checkpoint import load, read_tensors, save
 from supernet.data.build import noted
 from supernet.data.compact import unpack
 from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
+from supernet.devices import device
 from supernet.errors import UserError
 from supernet.files import read_json, write_text
 from supernet.model import AVConvTasNet
@@ -31,7 +32,7 @@ from supernet.recipe import SupernetObjective
 from supernet.settings import SupernetSettings, chosen_precision
 from supernet.space import PAPER_WINNER, SearchSpace
 from supernet.tracking import TrackingSettings
-from supernet.training import CHECKPOINT, batches, device
+from supernet.training import CHECKPOINT, batches
 
 PLAN = "plan.json"  # in the run's folder: how many steps it is to take
 LEAST = 20  # steps of a training

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,8 @@ from supernet.data.lips.find import Rule
 from supernet.data.mixing.batches import LIPS
 from supernet.deploy.enhance import enhance as enhance_source
 from supernet.deploy.reading import lip_frames
+from supernet.devices import Device, described
+from supernet.devices import device as chosen_device
 from supernet.distributed import process_rank
 from supernet.errors import UserError
 from supernet.extraction import extract as cut_out
@@ -90,12 +93,12 @@ def extract(
 
     Args:
         output: file to write.
-        subnet: its name, or `largest`, `smallest`, `winner` (the paper's); that of the run's search when not given.
+        subnet: its name, or `largest`, `smallest`, `paper` (the paper's winner) or `winner` (the run's, the default).
         model: network to cut from; the run's supernet when not given.
         precision: of the weights in the file; bf16 halves it, for a whole `model` too, named as its own subnet.
     """
     run = Run(settings)
-    chosen = named(subnet) if subnet else found(run)
+    chosen = named(subnet or "winner", run)
     path = Path(model) if model else made(run.paths.supernet, "train")
     network, notes = load(path), read_notes(path)
     origin = f"inherited from {network.subnet}" if chosen != network.subnet else "as they were"
@@ -109,11 +112,11 @@ def retrain(settings: Settings, subnet: str | None = None) -> None:
     """Train a subnet from scratch.
 
     Args:
-        subnet: its name, or `largest` or `smallest`; when not given, the best `search.confirm` of the run's search, of
-            which the best becomes the run's winner.
+        subnet: its name, or `largest`, `smallest`, `paper` or `winner`; when not given, the best `search.confirm` of
+            the run's search, of which the best becomes the run's winner.
     """
     with Run(settings).working() as run:
-        chosen = named(subnet) if subnet else found(run)
+        chosen = named(subnet or "winner", run)
         run.track(f"retrain {chosen}")
         if subnet:
             run.retrain(chosen)
@@ -131,6 +134,7 @@ def evaluate(
     list: str = "test",
     perceptual: bool = True,
     lips: Sequence[str | bool] = ("true", "none", "other"),
+    device: Device = "auto",
 ) -> None:
     """Test a model.
 
@@ -141,7 +145,9 @@ def evaluate(
         perceptual: PESQ, STOI and ESTOI too.
         lips: what the model sees, each a line of the tables: `true`, `none`, `other` (another clip's), or what bad
             video shows: `black`, `frozen`, `occluded`, `low_resolution`, `delayed`, `dropped`.
+        device: `cpu`, `cuda`, or `auto`, the GPU where there is one.
     """
+    on = chosen_device(device)
     seen = ["true" if name is True else str(name) for name in lips]  # YAML reads true as a truth value
     if not seen or set(seen) - set(LIPS) or len(set(seen)) < len(seen):
         raise UserError(f"lips: must be some of {', '.join(LIPS)}, each once; not {', '.join(seen) or 'empty'}")
@@ -149,23 +155,33 @@ def evaluate(
         other = Corpus.open(corpus) if corpus else None
         if not model and run.paths.outcome.is_file():
             check_winner(run, found(run))
-        print(run.evaluate(list, Path(model) if model else None, other, perceptual, seen).text())
+        print(f"evaluate on {described(on)}", file=sys.stderr)
+        print(run.evaluate(list, Path(model) if model else None, other, perceptual, seen, on).text())
         print()
         print(run.evaluate_wiener(list, other, perceptual).text())
 
 
-def profile(settings: Settings, model: str | None = None, subnet: str | None = None, seconds: float = 3.0) -> None:
+def profile(
+    settings: Settings,
+    model: str | None = None,
+    subnet: str | None = None,
+    seconds: float = 3.0,
+    device: Device = "auto",
+) -> None:
     """Measure a network here.
 
     Args:
         model: weights to measure.
-        subnet: or the name of a subnet, measured with fresh weights at network.width.
+        subnet: or the name of a subnet, as for `extract`, measured with fresh weights at network.width; the paper's
+            winner when neither is given.
         seconds: length of the clip.
+        device: `cpu`, `cuda`, or `auto`, the GPU where there is one.
     """
     if seconds <= 0:
         raise UserError(f"seconds: must be above 0, but is {seconds:g}")
-    network = load(model) if model else settings.network.fresh(named(subnet or "winner"), settings.seed)
-    measured = measure(network, seconds, settings.scoring.threads)
+    on = chosen_device(device)
+    network = load(model) if model else settings.network.fresh(named(subnet or "paper", Run(settings)), settings.seed)
+    measured = measure(network.to(on), seconds, settings.scoring.threads)
     print(f"{network.subnet} at width {network.width:g}: {channels(network.subnet, network.width)}")
     print(f"parameters {parameters(network.subnet, network.width):,}")
     print(f"MACs       {macs(network.subnet, network.width) / 1e6:,.1f} M per second of audio, lips included")
@@ -182,6 +198,7 @@ def enhance(
     no_lips: bool = False,
     lip_region: Rule | None = None,
     landmark_model: str | None = None,
+    device: Device = "auto",
 ) -> None:
     """Write the enhanced sound of the source beside it, as <name>.enhanced.wav.
 
@@ -193,13 +210,15 @@ def enhance(
         no_lips: enhance from sound alone.
         lip_region: how the mouth is found, as in `data.lip_region`; as it was for the model's training when not given.
         landmark_model: file of MediaPipe's face landmarker; for `landmarks`.
+        device: `cpu`, `cuda`, or `auto`, the GPU where there is one.
     """
+    on = chosen_device(device)
     path = Path(model) if model else SMALL
     rule = lip_region or read_notes(path).get("lip_region", "detect")
     if rule not in get_args(Rule):
         raise UserError(f"{path}: its lip_region is {rule!r}, none of {', '.join(get_args(Rule))}; give --lip_region")
     find_lips = partial(lip_frames, rule=rule, landmark_model=landmark_model)
-    for written in enhance_source(load(path), source, output, lips, no_lips, find_lips=find_lips):
+    for written in enhance_source(load(path).to(on), source, output, lips, no_lips, find_lips=find_lips):
         print(written)
 
 
@@ -209,7 +228,7 @@ def report(settings: Settings) -> None:
         print(write_report(run))
 
 
-def named(text: str) -> Subnet:
-    """A subnet by its name, or `largest`, `smallest`, or `winner`, the paper's."""
-    known = {"largest": SearchSpace.largest, "smallest": SearchSpace.smallest, "winner": PAPER_WINNER}
-    return known.get(text) or Subnet.parse(text)
+def named(text: str, run: Run) -> Subnet:
+    """A subnet by its name, or `largest`, `smallest`, `paper` (the paper's winner), or `winner`, the run's."""
+    known = {"largest": SearchSpace.largest, "smallest": SearchSpace.smallest, "paper": PAPER_WINNER}
+    return found(run) if text == "winner" else known.get(text) or Subnet.parse(text)

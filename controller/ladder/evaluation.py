@@ -9,7 +9,6 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from controller.ladder.ledger import Ledger
-from supernet.errors import UserError
 from supernet.records import convert
 from supernet.space import Subnet
 
@@ -118,7 +117,7 @@ class LedgeredEvaluator:
                     if evaluation.subnet != subnet:
                         raise ValueError(f"it is of {evaluation.subnet}")
                     return evaluation
-                except (ValueError, UserError) as error:
+                except ValueError as error:
                     raise self.ledger.damaged(identity, error) from error
         return None
 

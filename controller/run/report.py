@@ -29,8 +29,8 @@ from eval.report.content import (
 from eval.report.front import write_front
 from eval.report.page import write_page
 from supernet.data.mixing.batches import FixedMixtures
+from supernet.devices import device
 from supernet.space import SearchSpace, Subnet
-from supernet.training import device
 
 UNSEEN = {
     "synthetic": "Voices, faces, noises and sentences of the test list are unseen in training.",

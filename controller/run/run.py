@@ -44,6 +44,7 @@ from supernet.checkpoint import load, weights_hash
 from supernet.data.build import build
 from supernet.data.corpus import LISTS, MANIFEST, Corpus
 from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
+from supernet.devices import device
 from supernet.distributed import local_size, process_rank, world_size
 from supernet.errors import UserError
 from supernet.files import read_json, with_hash, write_atomically, write_json, write_text
@@ -53,7 +54,7 @@ from supernet.resuming import WEIGHTS
 from supernet.settings import TrainingSettings, chosen_precision, training_identity
 from supernet.space import SearchSpace, Subnet
 from supernet.tracking import Silent, Tracker, start_tracking
-from supernet.training import Diverged, device, train
+from supernet.training import Diverged, train
 
 VALIDATION = "validation.json"  # what a retrained subnet is worth
 DIVERGED = "diverged.json"  # the settings under which its training diverged
@@ -358,22 +359,31 @@ class Run:
         corpus: Corpus | None = None,
         perceptual: bool = True,
         lips: Sequence[str] = ("true", "none", "other"),
+        on: torch.device | None = None,
     ) -> EvaluationReport:
         """Test the winner, or another model's file, on a list of the run's corpus, or of another; kept beside the
         model, and not computed twice."""
-        network = load(model).to(device()) if model else self.winner
+        on = on or device()
+        network = load(model).to(on) if model else self.winner.to(on)
         path = (model or self.paths.winner).with_name(f"evaluation_{name}_{weights_hash(network)[:8]}.json")
         fixed = FixedMixtures(corpus or self.corpus, name)
-        return _evaluate(fixed, network, str(network.subnet), path, perceptual, lips)
+        return _evaluate(fixed, network, str(network.subnet), path, perceptual, lips, on)
 
     def evaluate_wiener(self, name: str, corpus: Corpus | None = None, perceptual: bool = True) -> EvaluationReport:
         """The classical comparison on the same list, kept in the run's folder."""
         path, peer = self.paths.folder / f"evaluation_{name}_wiener.json", Wiener()
-        return _evaluate(FixedMixtures(corpus or self.corpus, name), peer, peer.name, path, perceptual, peer.lips)
+        fixed = FixedMixtures(corpus or self.corpus, name)
+        return _evaluate(fixed, peer, peer.name, path, perceptual, peer.lips, device())
 
 
 def _evaluate(
-    fixed: FixedMixtures, model: Callable[..., Tensor], title: str, path: Path, perceptual: bool, lips: Sequence[str]
+    fixed: FixedMixtures,
+    model: Callable[..., Tensor],
+    title: str,
+    path: Path,
+    perceptual: bool,
+    lips: Sequence[str],
+    on: torch.device,
 ) -> EvaluationReport:
     known: EvaluationReport | None = EvaluationReport.load(path) if path.is_file() else None
     if known and (
@@ -384,7 +394,7 @@ def _evaluate(
     missing = [name for name in lips if not known or name not in known.signals]
     if missing:
         perceptual = perceptual if known is None else "pesq" in known.overall(NOISY).means  # the same for all signals
-        found = evaluate_on(model, fixed, perceptual=perceptual, lips=missing, device=device(), model=title)
+        found = evaluate_on(model, fixed, perceptual=perceptual, lips=missing, device=on, model=title)
         known = known.joined(found) if known else found
         known.save(path)
     assert known  # some lips were asked for

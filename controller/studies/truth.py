@@ -42,13 +42,14 @@ from eval.table.shipped import SUPERNET, TABLES, Tables
 from supernet.checkpoint import load, read_notes, weights_hash
 from supernet.data.build import TRAINING_ONLY
 from supernet.data.mixing.batches import FixedMixtures
+from supernet.devices import device
 from supernet.errors import UserError
 from supernet.files import write_atomically
 from supernet.model import AVConvTasNet
 from supernet.resuming import CHECKPOINT
 from supernet.settings import TrainingSettings, training_identity
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
-from supernet.training import choices, device
+from supernet.training import choices
 
 Part = Literal["all", "standalone", "shared", "finetuned", "longer"]
 COMMAND = "ofa-avse truth --config truth"

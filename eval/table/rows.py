@@ -172,7 +172,7 @@ def _read_rows(reader: csv.DictReader, path: Path) -> list[QualityRow]:
     try:
         for cells in reader:
             rows.append(_read_row(cells))
-    except (ValueError, csv.Error, UserError) as error:
+    except (ValueError, csv.Error) as error:
         line = len(rows) + 1
         raise UserError(f"{path}: damaged in row {line} ({error}); {AGAIN}") from None
     return rows

@@ -37,6 +37,7 @@ from supernet.timing import SAMPLE_RATE
 
 Role = Literal["talker", "speech", "noise", "mixture"]
 Split = Literal["train", "val", "test"]
+Made = tuple[int, ...]  # tells a corpus from another that was in its folder before
 SPLITS: tuple[Split, ...] = get_args(Split)
 
 MANIFEST = "manifest.jsonl"
@@ -107,6 +108,7 @@ class Corpus:
         self.clips = tuple(clips)
         self._scenes = scenes
         self.packed, self.sums = packed or {}, sums or {}
+        self.made = _made(self.folder / MANIFEST)  # what is kept of files in memory is of this corpus alone
 
     @cached_property
     def scenes(self) -> tuple[Scene, ...]:
@@ -165,7 +167,9 @@ class Corpus:
                 clips.append(replace(own, audio=str(folder / clip.audio), lips=lips))
             packed |= {str(folder / name): member for name, member in other.packed.items()}
             sums |= {str(folder / name): value for name, value in other.sums.items()}
-        return Corpus(self.folder, clips, scenes, packed, sums)
+        joined = Corpus(self.folder, clips, scenes, packed, sums)
+        joined.made = sum((corpus.made for corpus in (self, *others)), ())
+        return joined
 
     @cached_property
     def _by_id(self) -> dict[str, Clip]:
@@ -214,10 +218,10 @@ class Corpus:
 
     def level(self, clip: Clip) -> float:
         """RMS of the whole clip, in [0, 1]."""
-        return _level(self._place(clip.audio), self.sums.get(clip.audio))
+        return _level(self._place(clip.audio), self.sums.get(clip.audio), self.made)
 
     def _array(self, name: str) -> np.ndarray:
-        return _map(self._place(name), self.sums.get(name))
+        return _map(self._place(name), self.sums.get(name), self.made)
 
     def _place(self, name: str) -> str | Member:
         return self.packed.get(name) or os.path.join(self.folder, name)  # a Path would cost more than the reading
@@ -225,7 +229,7 @@ class Corpus:
     def check(self, name: str) -> None:
         """Raise UserError when a file of the corpus is another than its hash says; once a process."""
         if expected := self.sums.get(name):
-            _check_file(os.path.join(self.folder, name), expected)
+            _check_file(os.path.join(self.folder, name), expected, self.made)
 
     @property
     def listed(self) -> list[str]:
@@ -314,34 +318,41 @@ def _read_shards(path: Path) -> dict[str, Member]:
     return {m.name: Member(str(path.parent / m.shard), m.offset, m.dtype, m.shape, m.content) for m in members}
 
 
+def _made(manifest: Path) -> Made:
+    if not manifest.is_file():
+        return ()
+    file = manifest.stat()
+    return file.st_ino, file.st_mtime_ns
+
+
 @lru_cache(maxsize=OPEN_FILES)
-def _map(place: str | Member, expected: str | None) -> np.ndarray:
+def _map(place: str | Member, expected: str | None, made: Made) -> np.ndarray:
     """Sound or lips, wherever they lie: a plain array, for each slice of a memmap costs 20 us more."""
     if isinstance(place, Member):
-        return _map_member(place)
+        return _map_member(place, made)
     if expected:
-        _check_file(place, expected)
+        _check_file(place, expected, made)
     return np.asarray(map_file(Path(place)))
 
 
 @cache
-def _check_file(path: str, expected: str) -> None:
+def _check_file(path: str, expected: str, made: Made) -> None:
     check(Path(path), file_hash(Path(path)), expected)
 
 
-def _map_member(member: Member) -> np.ndarray:
-    shard = _map_shard(member.shard)
+def _map_member(member: Member, made: Made) -> np.ndarray:
+    shard = _map_shard(member.shard, made)
     size = math.prod(member.shape) * np.dtype(member.dtype).itemsize
     content = shard[member.offset : member.offset + size]
     if len(content) < size:
         raise UserError(f"{member.shard}: is cut short; copy it again, or pack the corpus again")
-    if member.content and not _is_intact(member):
+    if member.content and not _is_intact(member, made):
         raise UserError(f"{member.shard}: is damaged at byte {member.offset}; copy it again, or pack the corpus again")
     return content.view(member.dtype).reshape(member.shape)
 
 
 @cache
-def _map_shard(path: str) -> np.ndarray:
+def _map_shard(path: str, made: Made) -> np.ndarray:
     """The bytes of a shard, uint8 (size,), read-only; the file itself does not stay open."""
     try:
         return np.asarray(np.memmap(path, np.uint8, "r"))
@@ -350,13 +361,13 @@ def _map_shard(path: str) -> np.ndarray:
 
 
 @cache
-def _is_intact(member: Member) -> bool:
+def _is_intact(member: Member, made: Made) -> bool:
     size = math.prod(member.shape) * np.dtype(member.dtype).itemsize
-    content = _map_shard(member.shard)[member.offset : member.offset + size]
+    content = _map_shard(member.shard, made)[member.offset : member.offset + size]
     return hashlib.sha256(content.data).hexdigest() == member.content
 
 
 @cache
-def _level(place: str | Member, expected: str | None) -> float:
-    wave = _map(place, expected).astype(np.float32)
+def _level(place: str | Member, expected: str | None, made: Made) -> float:
+    wave = _map(place, expected, made).astype(np.float32)
     return float(np.sqrt(np.mean(wave**2))) / 32768

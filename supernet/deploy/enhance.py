@@ -9,12 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import torch
 from torch import nn
 from tqdm import tqdm
 
 from supernet.data.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
 from supernet.deploy.reading import Media, audio_blocks, headers, lip_frames
+from supernet.devices import described
 from supernet.errors import UserError
 from supernet.files import write_atomically
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
@@ -119,7 +121,7 @@ def enhance_file(
         raise UserError(f"output {goal}: would overwrite an input; give another name")
     if media.pictures and video is None and not no_lips:
         video = source
-    _describe(source, media, video)
+    _describe(source, media, video, next(network.parameters()).device)
     window = LipWindow(find_lips(video)) if video else None
     write_atomically(goal, lambda temporary: _write(temporary, network, source, media, window, chunk_frames))
     return goal
@@ -136,14 +138,15 @@ def _goal(source: Path, output: Path | str | None) -> Path:
     return output
 
 
-def _describe(source: Path, media: Media, video: Path | None) -> None:
-    """Say what will happen to the sound, and whose lips are used."""
+def _describe(source: Path, media: Media, video: Path | None, on: torch.device) -> None:
+    """Say what will happen to the sound, whose lips are used, and where it is done."""
     changes = []
     if media.channels > 1:
         changes.append(f"the mean of its {media.channels} channels")
     if media.rate != SAMPLE_RATE:
         changes.append(f"resampled from {media.rate} Hz to {SAMPLE_RATE} Hz")
     changes.append(f"with the lips of {video.name}" if video else "without lips")
+    changes.append(f"on {described(on)}")
     _say(f"{source}: {', '.join(changes)}")
 
 

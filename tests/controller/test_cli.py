@@ -159,6 +159,22 @@ def test_extract_stores_a_network_as_it_is_in_half_the_space(tmp_path, capsys):
         assert torch.equal(weight, network.state_dict()[name].bfloat16().float())
 
 
+@pytest.mark.parametrize("command", ["enhance noisy.wav", "evaluate --run {}", "profile --subnet smallest"])
+def test_a_gpu_that_is_not_there_is_refused(command, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    line = refused(capsys, *command.format(tmp_path).split(), "--device", "cuda")
+    assert "device: PyTorch finds no cuda GPU here; choose cpu or auto" in line
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("device", ["cpu", "auto"])
+def test_enhance_says_where_it_works(device, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    soundfile.write(tmp_path / "noisy.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 8_000), 16_000)
+    assert main(["enhance", str(tmp_path / "noisy.wav"), "--device", device]) == 0
+    assert "noisy.wav: without lips, on the CPU" in capsys.readouterr().err
+
+
 def test_enhance_without_a_model_uses_the_shipped_one(tmp_path):
     soundfile.write(tmp_path / "noisy.wav", np.random.default_rng(0).uniform(-0.1, 0.1, 8_000), 16_000)
     assert main(["enhance", str(tmp_path / "noisy.wav")]) == 0

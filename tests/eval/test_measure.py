@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from eval.machine import fingerprint
-from eval.measure import LiveTensors, measure
+from eval.measure import LiveTensors, _clock, measure
 
 
 class Doubling(nn.Module):
@@ -67,3 +67,13 @@ def test_threads_are_set_recorded_and_restored():
     assert seen == [2, 2, 2]
     assert torch.get_num_threads() == before
     assert measured.machine == fingerprint(2) != fingerprint(1)
+
+
+def test_a_gpu_is_waited_for_and_named(monkeypatch):
+    """On a device that works behind the clock's back: here a network that notes when it was waited for."""
+    calls = []
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda on: calls.append(on.type))
+    assert _clock(torch.device("cpu")) > 0 and not calls
+    _clock(torch.device("cuda"))
+    assert calls == ["cuda"]
+    assert fingerprint(1, "GPU X") == f"GPU X, {fingerprint(1)}"

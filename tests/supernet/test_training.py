@@ -272,7 +272,7 @@ def test_a_running_mean_never_forgets_a_gradient_that_was_not_finite(value):
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("objective", OBJECTIVES, ids=["supernet", "network"])
 def test_a_gpu_is_not_waited_for_in_any_step(objective, monkeypatch):
-    network = fresh().to(training.device())
+    network = fresh().to("cuda")
     monkeypatch.setattr(training, "in_worker", lambda: True)  # shows nothing
     settings = replace(SETTINGS, batches_per_epoch=100)
     train(network, Noise(), objective, settings)  # what is prepared once may take its time

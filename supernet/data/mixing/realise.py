@@ -88,7 +88,7 @@ def _in_room(corpus: Corpus, spec: MixtureSpec, wave: np.ndarray, place: int) ->
     elif spec.rooms == "image":
         impulse = image_response(spec.room, place)
     else:
-        impulse = given_response(corpus.folder / spec.rooms, spec.room, place)
+        impulse = given_response(corpus.folder / spec.rooms, spec.room, place, corpus.made)
     return reverberate(wave, impulse)
 
 

@@ -15,7 +15,7 @@ from scipy.fft import next_fast_len
 from scipy.io import wavfile
 from torchaudio.functional import fftconvolve
 
-from supernet.data.corpus import ROOMS
+from supernet.data.corpus import ROOMS, Made
 from supernet.data.media import AUDIO_SUFFIXES, read_audio
 from supernet.errors import UserError
 from supernet.files import write_atomically
@@ -90,7 +90,7 @@ def image_response(room: int, place: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=CACHED)
-def given_response(folder: Path, room: int, place: int) -> np.ndarray:
+def given_response(folder: Path, room: int, place: int, made: Made = ()) -> np.ndarray:
     """The response from a place of a given room, float32 (samples,): `room` decides which file of the folder each
     place has; with more places than files they come again.
     """

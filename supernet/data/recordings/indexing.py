@@ -228,6 +228,8 @@ def _probe_container(path: Path, sound: bool, pictures: bool) -> Tracks:
                 if not (tracks.width and tracks.height):
                     raise UserError(f"{path}: its video track has no size; replace the file")
             return tracks
+    except UserError:
+        raise
     except (av.FFmpegError, ValueError) as error:  # ValueError: text in the header that is none
         raise UserError(
             f"{path}: cannot be read as sound or video ({getattr(error, 'strerror', error)}); replace it"

@@ -173,6 +173,8 @@ def _convert(recording: Recording, folder: Path, settings: DataSettings) -> Clip
         return replace(draft, samples=samples, frames=samples // SAMPLES_PER_FRAME)
     try:
         sound, lips = _decode(recording, settings)
+    except UserError:
+        raise
     except (av.FFmpegError, cv2.error, RuntimeError, ValueError, ArithmeticError, MemoryError, OSError) as error:
         # what decoders raise on what nobody expected of a file; an error of writing, below, ends the whole
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:200]

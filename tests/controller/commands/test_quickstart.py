@@ -10,6 +10,8 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from controller.cli import main
 from controller.search.loop import RESULT
 from controller.search.reward import RewardSettings, paper_reward
@@ -17,6 +19,7 @@ from eval.costs import parameters
 from eval.table.quality_table import QualityTable
 from supernet import SearchSpace, Subnet, load
 from supernet.checkpoint import weights_hash
+from supernet.space import PAPER_WINNER
 
 
 def outcome(run: Path) -> dict:
@@ -92,6 +95,23 @@ def test_retrain_of_another_subnet_leaves_the_winner_alone(run, config, capsys):
     assert "retrained, 5 clips" in capsys.readouterr().out
     assert outcome(run)["winner"] == before
     assert main(["report", "--config", str(config), "--run", str(run)]) == 0
+
+
+@pytest.mark.parametrize("name", ["paper", "winner", "largest", "smallest"])
+def test_a_subnet_may_be_named_by_what_it_is(name, run, config, tmp_path):
+    """`winner` is the run's, as `winner.safetensors` is."""
+    output = tmp_path / "cut.safetensors"
+    arguments = ["extract", "--config", str(config), "--run", str(run), "--subnet", name, "--output", str(output)]
+    assert main(arguments) == 0
+    winner = load(run / "winner.safetensors").subnet
+    expected = {"paper": PAPER_WINNER, "winner": winner, "largest": SearchSpace.largest}
+    assert load(output).subnet == expected.get(name, SearchSpace.smallest)
+
+
+@pytest.mark.parametrize("command", ["extract --output cut.safetensors", "retrain", "profile"])
+def test_a_run_without_a_search_has_no_winner(command, tmp_path, capsys):
+    assert main([*command.split(), "--run", str(tmp_path / "run"), "--subnet", "winner"]) == 2
+    assert "search.json: not there yet; run `ofa-avse search` first" in capsys.readouterr().err
 
 
 def test_enhance_uses_the_winner(run, tmp_path):
