@@ -120,7 +120,7 @@ def gradients(content: list[torch.Tensor]) -> None:
     """Distance of the whole gradient to float64, relative to its norm, of the largest subnet and of random ones."""
     from supernet import AVConvTasNet, SearchSpace
     from supernet.data.mixing.batches import Batch
-    from supernet.fused import fused_blocks
+    from supernet.kernels.fused import fused_blocks
     from supernet.recipe import SupernetObjective, Uniform
 
     torch.manual_seed(0)

@@ -19,8 +19,8 @@ import yaml
 from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 
 from supernet.errors import UserError
-from supernet.files import without_hash
 from supernet.settings import without_deleted
+from supernet.storage.files import without_hash
 
 PROGRAM = "ofa-avse"
 DEFAULT_CONFIG = "quick"

@@ -13,8 +13,8 @@ import numpy as np
 from msgspec import Struct
 
 from supernet.errors import UserError
-from supernet.files import read_json, write_json
-from supernet.records import convert
+from supernet.storage.files import read_json, write_json
+from supernet.storage.records import convert
 
 METRICS = {"si_snri": "SI-SNRi dB", "si_snr": "SI-SNR dB", "pesq": "PESQ", "stoi": "STOI", "estoi": "ESTOI"}
 NOISY = "noisy"

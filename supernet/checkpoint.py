@@ -16,10 +16,10 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from supernet.errors import UserError
-from supernet.files import write_atomically
 from supernet.model import AVConvTasNet
-from supernet.records import convert, decode, sealed
 from supernet.space import WIDEST, Subnet
+from supernet.storage.files import write_atomically
+from supernet.storage.records import convert, decode, sealed
 from supernet.timing import SAMPLE_RATE
 
 PLAIN = {"fusion": "add", "dilation": "exponential", "mask_heads": "one"}  # what older files say of every network

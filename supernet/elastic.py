@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from supernet.kernels import SharedSlopePReLU, ShiftedSum
+from supernet.kernels.operators import SharedSlopePReLU, ShiftedSum
 from supernet.space import Channels
 
 Axis = str | int  # a name in Channels, sliced to its prefix; or a fixed size, never sliced

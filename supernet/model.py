@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from supernet.elastic import DepthwiseConv, ElasticLayer, LayerNorm, Linear, Norm, PReLU
 from supernet.errors import UserError
-from supernet.fused import FusedBlock, fuses
+from supernet.kernels.fused import FusedBlock, fuses
 from supernet.lip_encoder import LipHead, LipTrunk
 from supernet.space import PIXELS, Channels, Subnet, channels
 from supernet.timing import KERNEL, LATENTS_PER_FRAME, SAMPLES_PER_FRAME, STRIDE

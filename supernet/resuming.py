@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from supernet.checkpoint import AGAIN, fill, read_notes, read_tensors, write_tensors
 from supernet.errors import UserError
-from supernet.records import convert
+from supernet.storage.records import convert
 
 CHECKPOINT = "checkpoint.safetensors"
 WEIGHTS = "weights.safetensors"

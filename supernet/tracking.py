@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from supernet.errors import UserError
-from supernet.files import read_json, write_json
+from supernet.storage.files import read_json, write_json
 
 RUNS = "tracking.json"  # {name: id of its wandb run}
 

@@ -31,7 +31,7 @@ from supernet.data.mixing.batches import Batch
 from supernet.distributed import agree, average_gradients
 from supernet.distributed import fabric as connect
 from supernet.errors import UserError
-from supernet.fused import fused_blocks, missing
+from supernet.kernels.fused import fused_blocks, missing
 from supernet.model import Block
 from supernet.processes import in_worker
 from supernet.resuming import CHECKPOINT, WEIGHTS, Checkpoint, finished, write_checkpoint

@@ -26,11 +26,11 @@ from supernet.data.compact import unpack
 from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
 from supernet.devices import device
 from supernet.errors import UserError
-from supernet.files import read_json, write_text
 from supernet.model import AVConvTasNet
 from supernet.recipe import SupernetObjective
 from supernet.settings import SupernetSettings, chosen_precision
 from supernet.space import PAPER_WINNER, SearchSpace
+from supernet.storage.files import read_json, write_text
 from supernet.tracking import TrackingSettings
 from supernet.training import CHECKPOINT, batches
 

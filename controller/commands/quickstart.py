@@ -14,8 +14,8 @@ from controller.run.confirmation import confirm
 from controller.run.report import write_report
 from controller.run.run import Run
 from eval.evaluation_report import EvaluationReport
-from supernet.files import write_json
 from supernet.space import SearchSpace
+from supernet.storage.files import write_json
 
 STAGES = ("corpus", "supernet", "scoring", "search", "retrain", "evaluation", "report")
 

@@ -9,8 +9,8 @@ from typing import Any, Literal, Protocol
 from msgspec import Struct
 
 from controller.ladder.ledger import Ledger
-from supernet.records import convert
 from supernet.space import Subnet
+from supernet.storage.records import convert
 
 Fidelity = Literal["shared", "finetuned", "extrapolated", "retrained"]
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from supernet.checkpoint import identity_hash
 from supernet.errors import UserError
-from supernet.records import HASH, digest
 from supernet.settings import training_identity
+from supernet.storage.records import HASH, digest
 
 VERSION = 1  # of what a row's identity holds
 

@@ -47,12 +47,12 @@ from supernet.data.mixing.batches import FixedMixtures, TrainingMixtures
 from supernet.devices import device
 from supernet.distributed import local_size, process_rank, world_size
 from supernet.errors import UserError
-from supernet.files import read_json, with_hash, write_atomically, write_json, write_text
 from supernet.model import AVConvTasNet
 from supernet.recipe import NetworkObjective, SupernetObjective
 from supernet.resuming import WEIGHTS
 from supernet.settings import TrainingSettings, chosen_precision, training_identity
 from supernet.space import SearchSpace, Subnet
+from supernet.storage.files import read_json, with_hash, write_atomically, write_json, write_text
 from supernet.tracking import Silent, Tracker, start_tracking
 from supernet.training import Diverged, train
 

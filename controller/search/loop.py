@@ -31,8 +31,8 @@ from controller.search.rivals.unlearned import expected_improvement_search, rand
 from controller.search.settings import SearchSettings
 from controller.search.surrogate import surrogate_search
 from supernet.errors import UserError
-from supernet.files import write_json
 from supernet.space import SearchSpace, Subnet
+from supernet.storage.files import write_json
 from supernet.tracking import Tracker
 
 LEDGER = "ledger.sqlite"

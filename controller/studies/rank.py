@@ -7,7 +7,7 @@ from pathlib import Path
 from eval.ranking.report import ranking_report
 from eval.ranking.study import STANDALONE, Study
 from eval.table.shipped import Tables
-from supernet.files import write_text
+from supernet.storage.files import write_text
 
 
 def rank(

@@ -34,13 +34,13 @@ from eval.table.shipped import Tables, of_seeds
 from supernet.checkpoint import read_notes
 from supernet.elastic import Norm
 from supernet.errors import UserError
-from supernet.files import read_json, write_json
 from supernet.model import AVConvTasNet
 from supernet.processes import WorkerPool
 from supernet.recipe import SupernetObjective, Visit, sampler_for
 from supernet.resuming import WEIGHTS
 from supernet.settings import SupernetSettings
 from supernet.space import PAPER_WINNER, SearchSpace
+from supernet.storage.files import read_json, write_json
 from supernet.training import train
 
 FOLDER = "recipes"

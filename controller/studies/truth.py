@@ -44,11 +44,11 @@ from supernet.data.build import TRAINING_ONLY
 from supernet.data.mixing.batches import FixedMixtures
 from supernet.devices import device
 from supernet.errors import UserError
-from supernet.files import write_atomically
 from supernet.model import AVConvTasNet
 from supernet.resuming import CHECKPOINT
 from supernet.settings import TrainingSettings, training_identity
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet
+from supernet.storage.files import write_atomically
 from supernet.training import choices
 
 Part = Literal["all", "standalone", "shared", "finetuned", "longer"]

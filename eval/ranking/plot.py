@@ -12,8 +12,8 @@ from matplotlib.ticker import LogLocator, NullLocator
 from eval.ranking.study import SHARED, Study
 from eval.ranking.tau import Values, tau, tau_in_bands
 from supernet.errors import UserError
-from supernet.files import write_atomically
 from supernet.space import Subnet
+from supernet.storage.files import write_atomically
 
 
 def plot_ranking(study: Study, path: Path) -> None:

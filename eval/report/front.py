@@ -8,8 +8,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from eval.table.quality_table import QualityTable
-from supernet.files import write_atomically
 from supernet.space import Subnet
+from supernet.storage.files import write_atomically
 
 
 def write_front(path: Path, table: QualityTable, winner: Subnet) -> None:

@@ -21,7 +21,7 @@ from eval.report.content import EvaluationRow, ExampleClip, Missing, ReportConte
 from eval.report.format import count, decibels, duration, number, score
 from eval.report.media import audio_url, lips_sprite_url, spectrogram_db, spectrogram_url
 from eval.table.quality_table import QualityTable
-from supernet.files import write_text
+from supernet.storage.files import write_text
 from supernet.timing import FRAME_RATE
 
 

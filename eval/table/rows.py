@@ -18,10 +18,10 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta, Struct
 
 from supernet.errors import UserError
-from supernet.files import with_hash, without_hash, write_text
-from supernet.records import convert
 from supernet.settings import training_identity
 from supernet.space import WIDEST, SearchSpace, Subnet
+from supernet.storage.files import with_hash, without_hash, write_text
+from supernet.storage.records import convert
 
 Count = Annotated[int, Meta(ge=1)]
 

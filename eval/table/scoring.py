@@ -19,11 +19,11 @@ from tqdm import tqdm
 from eval.version import METRIC_VERSION
 from supernet.checkpoint import identity_hash, weights_hash
 from supernet.data.mixing.batches import Batch, FixedMixtures
-from supernet.journal import Journal
 from supernet.losses import si_snr
 from supernet.model import AVConvTasNet
 from supernet.processes import in_worker
 from supernet.space import AXES, SearchSpace, Subnet
+from supernet.storage.journal import Journal
 
 CLIPS_AT_ONCE = 8  # a batch whose activations stay in the processor's cache
 CLIPS_AT_ONCE_ON_A_GPU = 32  # as in training

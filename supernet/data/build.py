@@ -19,7 +19,7 @@ from supernet.data.settings import DEGRADING, MIXING, DataSettings, whole_frames
 from supernet.data.sums import SUMS
 from supernet.data.synthetic import talkers as synthetic
 from supernet.errors import UserError
-from supernet.files import read_json, write_text
+from supernet.storage.files import read_json, write_text
 
 SETTINGS = "settings.json"
 TRAINING_ONLY = ("also", "speech_targets", "balance", "loaders", *DEGRADING)

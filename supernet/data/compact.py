@@ -41,7 +41,7 @@ from supernet.data.corpus import LISTS, MANIFEST, PACK, ROOMS, Clip, Corpus, sav
 from supernet.data.media import opened
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
-from supernet.files import read_json, write_atomically, write_text
+from supernet.storage.files import read_json, write_atomically, write_text
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
 CLIPS = "clips.jsonl"

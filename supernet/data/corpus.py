@@ -32,7 +32,7 @@ from scipy.io import wavfile
 
 from supernet.data.sums import check, file_hash, read_sums, write_sums
 from supernet.errors import UserError
-from supernet.files import read_lines, write_atomically, write_text
+from supernet.storage.files import read_lines, write_atomically, write_text
 from supernet.timing import SAMPLE_RATE
 
 Role = Literal["talker", "speech", "noise", "mixture"]

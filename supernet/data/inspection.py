@@ -24,8 +24,8 @@ from supernet.data.mixing.batches import read_list
 from supernet.data.recordings.preparing import TALKERS
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
-from supernet.files import write_atomically
 from supernet.space import PIXELS, REGION
+from supernet.storage.files import write_atomically
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
 CROPS = 5  # of a clip, evenly over its length; the middle one belongs to the source's picture

@@ -31,7 +31,7 @@ from tqdm import tqdm
 from supernet.data.corpus import LISTS, MANIFEST, SHARDS, Clip, Corpus, map_file, write_lines
 from supernet.data.sums import SUMS, write_sums
 from supernet.errors import UserError
-from supernet.files import write_atomically
+from supernet.storage.files import write_atomically
 
 FOLDER = "shards"
 

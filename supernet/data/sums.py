@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from supernet.errors import UserError
-from supernet.files import write_atomically
+from supernet.storage.files import write_atomically
 
 SUMS = "SHA256SUMS"
 AGAIN = "restore the file, or delete the corpus folder and prepare it again"

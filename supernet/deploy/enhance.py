@@ -18,7 +18,7 @@ from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
 from supernet.deploy.reading import Media, audio_blocks, headers, lip_frames
 from supernet.devices import described
 from supernet.errors import UserError
-from supernet.files import write_atomically
+from supernet.storage.files import write_atomically
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
 FindLips = Callable[[Path], Iterator[np.ndarray]]

@@ -96,7 +96,7 @@ def test_lips_of_another_length_are_refused():
 
 def test_custom_gradients_equal_numerical_ones():
     """PReLU and depthwise convolution have backward passes of their own, for speed."""
-    from supernet.kernels import SharedSlopePReLU, ShiftedSum
+    from supernet.kernels.operators import SharedSlopePReLU, ShiftedSum
 
     torch.manual_seed(0)
     x = torch.randn(2, 7, 3, dtype=torch.double, requires_grad=True)

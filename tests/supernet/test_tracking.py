@@ -5,7 +5,7 @@ import json
 import pytest
 
 from supernet.errors import UserError
-from supernet.records import sealed
+from supernet.storage.records import sealed
 from supernet.tracking import RUNS, Silent, TrackingSettings, start_tracking
 
 

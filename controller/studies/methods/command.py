@@ -12,7 +12,7 @@ from controller.studies.methods.summary import choices, plot
 from controller.studies.methods.summary import table as markdown
 from eval.table.quality_table import QualityTable
 from supernet.errors import UserError
-from supernet.files import write_text
+from supernet.storage.files import write_text
 
 REAL = "finetuned"
 

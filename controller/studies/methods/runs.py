@@ -23,9 +23,9 @@ from controller.studies.methods.ablations import AblatedPPO, AblatedSearch
 from controller.studies.methods.landscapes import SYNTHETIC, Landscape, real, synthetic
 from eval.table.quality_table import QualityTable
 from supernet.checkpoint import identity_hash
-from supernet.journal import Journal
 from supernet.processes import WorkerPool
 from supernet.space import Subnet
+from supernet.storage.journal import Journal
 
 MOST = 200  # distinct evaluations of one run
 EXACT = 1e-9  # dB

@@ -14,8 +14,8 @@ import numpy as np
 from controller.studies.methods.runs import CLOSE, EXACT, Run
 from eval.report import markdown
 from eval.table.quality_table import QualityTable
-from supernet.files import write_atomically
 from supernet.space import Subnet
+from supernet.storage.files import write_atomically
 
 AFTER = (10, 20, 35, 100)  # distinct evaluations at which the regret is read
 PLOTTED = 100

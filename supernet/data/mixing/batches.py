@@ -21,8 +21,8 @@ from supernet.data.mixing.realise import Example, realise
 from supernet.data.mixing.spec import MixtureSpec
 from supernet.data.settings import DEGRADING, MIXING, DataSettings, Degradation, whole_frames
 from supernet.errors import UserError
-from supernet.files import read_lines
 from supernet.space import PIXELS, REGION
+from supernet.storage.files import read_lines
 
 MARGIN = REGION - PIXELS  # of a lip region, around what the network sees
 LIPS = ("true", "none", "other", *get_args(Degradation))  # what a test can show

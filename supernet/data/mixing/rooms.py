@@ -18,7 +18,7 @@ from torchaudio.functional import fftconvolve
 from supernet.data.corpus import ROOMS, Made
 from supernet.data.media import AUDIO_SUFFIXES, read_audio
 from supernet.errors import UserError
-from supernet.files import write_atomically
+from supernet.storage.files import write_atomically
 from supernet.timing import SAMPLE_RATE
 
 REVERBERATION_TIME = (0.15, 0.6)  # s, T60: from a furnished living room to a lecture room

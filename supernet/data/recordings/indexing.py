@@ -24,9 +24,9 @@ from supernet.data.corpus import write_lines
 from supernet.data.media import AUDIO_SUFFIXES, first_track
 from supernet.data.recordings.readers import Recording
 from supernet.errors import UserError
-from supernet.journal import Journal
 from supernet.processes import WorkerDied, WorkerPool
-from supernet.records import sealed
+from supernet.storage.journal import Journal
+from supernet.storage.records import sealed
 from supernet.timing import SAMPLE_RATE
 
 INDEX = "index.jsonl"

@@ -37,7 +37,7 @@ from supernet.data.recordings.readers import (
 from supernet.data.recordings.splits import assign
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
-from supernet.files import write_text
+from supernet.storage.files import write_text
 from supernet.timing import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 REJECTED = "rejected.tsv"

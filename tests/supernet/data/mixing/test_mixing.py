@@ -20,7 +20,7 @@ from supernet.data.mixing.spec import MixtureSpec
 from supernet.data.mixing.weighting import speech_filter, speech_power
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
-from supernet.records import convert
+from supernet.storage.records import convert
 
 DRAWS = 1000
 ALL = dict(

@@ -26,7 +26,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-from supernet.compiled import library
+from supernet.kernels.compiled import library
 
 SOURCE = Path(__file__).with_suffix(".c")
 BLAS = Path(torch.__file__).parent / "lib" / "libtorch_cpu.so"

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import pytest
 
 from supernet.errors import UserError
-from supernet.journal import Journal
-from supernet.records import sealed
+from supernet.storage.journal import Journal
+from supernet.storage.records import sealed
 
 
 @dataclass

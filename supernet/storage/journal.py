@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from supernet.errors import UserError
-from supernet.records import decode, sealed
+from supernet.storage.records import decode, sealed
 
 T = TypeVar("T")
 
@@ -17,7 +17,7 @@ class Journal:
     """A file that grows by a line for each thing done, and is whole whenever the program is killed.
 
     A last line that a kill cut short is left out in reading, and cut off before the next is written. A line holds its
-    own hash (`supernet.records`).
+    own hash (`supernet.storage.records`).
 
     Args:
         path: the file; not made before the first line.

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, TypeVar, overload
 
 from supernet.errors import UserError
-from supernet.records import HASH, decode, sealed
+from supernet.storage.records import HASH, decode, sealed
 
 T = TypeVar("T")
 MARK = f"# {HASH}: "  # in the first line of a text that holds its own hash

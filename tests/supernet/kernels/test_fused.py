@@ -5,8 +5,9 @@ import copy
 import pytest
 import torch
 
-from supernet import AVConvTasNet, SearchSpace, compiled, extract, fused
-from supernet.fused import fused_blocks
+from supernet import AVConvTasNet, SearchSpace, extract
+from supernet.kernels import compiled, fused
+from supernet.kernels.fused import fused_blocks
 from supernet.model import Block
 from supernet.space import channels
 
