@@ -120,6 +120,7 @@ class SupernetSettings(TrainingSettings):
             )
 
 
+FIRST = {"precision": ("32-true", "auto"), "kernels": ("torch",)}  # what there was before these could be chosen
 NOT_SEEN = ("checkpoint_every", "batches_per_epoch")  # in the weights that a training ends with
 
 
@@ -130,15 +131,12 @@ def training_identity(training: Mapping[str, Any], epochs: bool = False) -> dict
     Args:
         epochs: whether the result is one of epochs, as that of fine-tuning is, and so depends on their length.
     """
-    if not training:
-        return {}
-    kept = {**without_deleted(training), "precision": training.get("precision", "auto")}
-    if kept["precision"] == "auto":  # of a former version, whose trainings that anybody has were made on CPUs
-        kept["precision"] = "32-true"
-    if kept.get("kernels") == "torch":  # there were no others
-        del kept["kernels"]
     unseen = [name for name in NOT_SEEN if not (epochs and name == "batches_per_epoch")]
-    return {name: value for name, value in kept.items() if name not in unseen}
+    return {
+        name: value
+        for name, value in without_deleted(training).items()
+        if name not in unseen and value not in FIRST.get(name, ())
+    }
 
 
 DELETED = {"zero_init": False, "distillation_of": "waveform"}  # fields of former settings, at the value that remains

@@ -72,8 +72,8 @@ def beyond_target(
 ) -> str | None:
     """What to say of a subnet that exceeds the target, which the reward weighs and does not enforce; None where it
     keeps to it or, under the latency reward, there is none."""
-    _, target = reward.scale
-    if reward.kind != "paper" or costs.of(subnet, reward.cost) <= target:
+    target = reward.target if reward.kind == "paper" else None
+    if target is None or costs.of(subnet, reward.cost) <= target:
         return None
     least = min(costs.of(other, reward.cost) for other in filter(may_win, SearchSpace()))
     fits = least <= target
