@@ -14,6 +14,7 @@ from controller.run.confirmation import confirm
 from controller.run.report import write_report
 from controller.run.run import Run
 from eval.evaluation_report import EvaluationReport
+from eval.table.quality_table import QualityTable
 from supernet.space import SearchSpace
 from supernet.storage.files import write_json
 
@@ -44,7 +45,14 @@ def quickstart(settings: Settings) -> None:
             page = write_report(run)
     for name, (report, wiener) in reports.items():
         print(f"\n{summary(report, wiener, name)}")
-    print(f"\nmodel  {path}\npage   {page}\nagain  ofa-avse query --table {run.paths.table} --max_params 60e3")
+    again = f"ofa-avse query --table {run.paths.table} --max_params {affordable(run.table)}"
+    print(f"\nmodel  {path}\npage   {page}\nagain  {again}")
+
+
+def affordable(table: QualityTable) -> str:
+    """A budget of parameters that a third of the subnets keep within, in thousands, as a person writes it."""
+    third = sorted(row.params for row in table.rows)[len(table) // 3]
+    return f"{-(-third // 1000)}e3"
 
 
 def summary(report: EvaluationReport, wiener: EvaluationReport, name: str) -> str:

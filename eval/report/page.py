@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import math
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import product
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -21,8 +22,12 @@ from eval.report.content import EvaluationRow, ExampleClip, Missing, ReportConte
 from eval.report.format import count, decibels, duration, number, score
 from eval.report.media import audio_url, lips_sprite_url, spectrogram_db, spectrogram_url
 from eval.table.quality_table import QualityTable
+from eval.table.query import find_best
+from supernet.errors import UserError
 from supernet.storage.files import write_text
 from supernet.timing import FRAME_RATE
+
+STEPS = 60  # of a slider, at most
 
 
 def write_page(path: Path, content: ReportContent) -> None:
@@ -90,15 +95,40 @@ def _data(content: ReportContent, costs: list[str]) -> dict:
         drawn["plot-search"] = figures.search_progress(content.search)
     if content.evaluation:
         drawn["plot-conditions"] = figures.systems_by_condition(content.evaluation)
-    rows = content.table.rows if content.table else ()
+    rows = table.rows if table else ()
     keys = ("params", "macs", "si_snri", "si_snri_se", *costs)
+    limits = {cost: _steps(sorted({getattr(row, cost) for row in rows})) for cost in costs}
     return {
         "figures": {name: json.loads(figure) for name, figure in drawn.items()},
         "rows": [{"subnet": str(row.subnet), **{key: getattr(row, key) for key in keys}} for row in rows],
-        "costs": costs,
+        "limits": limits,
+        "answers": _answers(table, limits) if table else [],
         "winnerParams": content.winner.params,
         "frameRate": FRAME_RATE,
     }
+
+
+def _steps(values: list[float]) -> list[float]:
+    """What a slider steps through: the costs that there are, thinned out evenly."""
+    count = min(STEPS, len(values))
+    return [values[round(i * (len(values) - 1) / max(1, count - 1))] for i in range(count)]
+
+
+def _answers(table: QualityTable, limits: Mapping[str, Sequence[float]]) -> list[list[int | None] | None]:
+    """What `query` answers to each combination of limits, the last cost changing fastest: the numbers of the best row
+    and of the next better one, and how many are no worse; null where nothing fits."""
+    number = {row.subnet: number for number, row in enumerate(table.rows)}
+    answers: list[list[int | None] | None] = []
+    for budgets in product(*limits.values()):
+        try:
+            answer = find_best(table, dict(zip(limits, budgets, strict=True)))
+        except UserError:
+            answers.append(None)
+            continue
+        after = answer.next_better
+        no_worse = None if answer.ties is None else len(answer.ties)
+        answers.append([number[answer.row.subnet], number[after.row.subnet] if after else None, no_worse])
+    return answers
 
 
 def _measured_costs(table: QualityTable | None) -> dict[str, str]:

@@ -16,6 +16,8 @@ from eval.costs import macs, parameters
 from eval.evaluation import perceptual_scores
 from eval.machine import fingerprint
 from eval.measure import measure
+from eval.table import clips
+from eval.table.clips import ByClip
 from eval.table.quality_table import QualityTable
 from eval.table.rows import QualityHeader, QualityRow
 from eval.table.scoring import Prepared, Scores, score_all
@@ -84,7 +86,8 @@ def shared_table(
     measured: ScoringSettings | None = None,
     **header: Any,
 ) -> QualityTable:
-    """Scores of all 324 with their exact costs, written to `path`; a table there of the same inputs is kept.
+    """Scores of all 324 with their exact costs, written to `path`, and by clip beside it; a table there of the same
+    inputs is kept.
 
     Args:
         training: settings under which the supernet was trained, with `auto` resolved.
@@ -103,11 +106,17 @@ def shared_table(
         metric_version=METRIC_VERSION,
         **header,
     )
-    if path.is_file() and (kept := QualityTable.load(path)).header == made:
+    there = QualityTable.load(path) if path.is_file() else None
+    kept = there if there and there.header == made else None
+    if kept and clips.beside(path).is_file():
         return kept
     partial = path.with_name(path.name + ".partial")
-    scores = score_all(supernet, prepared, SearchSpace(supernet.width), partial, bf16=made.precision == "bf16-mixed")
-    rows = [_row(subnet, score, supernet.width) for subnet, score in scores]
+    bf16 = made.precision == "bf16-mixed"
+    scores = dict(score_all(supernet, prepared, SearchSpace(supernet.width), partial, bf16))
+    clips.write(clips.beside(path), made, ByClip.of({subnet: score.si_snri for subnet, score in scores.items()}))
+    if kept:  # of a former version, which left no scores by clip
+        return QualityTable.load(path)
+    rows = [_row(subnet, score, supernet.width) for subnet, score in scores.items()]
     if measured:
         rows = [
             _timed(row, supernet, measured) for row in tqdm(rows, "latency and memory", unit="subnet", mininterval=1)

@@ -7,11 +7,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from statistics import fmean
 from typing import Any
 
-from eval.table.query import COSTS, Answer, check_budgets, check_measured, check_metric, find_best
+from eval.table import clips
+from eval.table.clips import ByClip
+from eval.table.query import COSTS, Answer, check_budgets, check_measured, check_metric, find_best, rank
 from eval.table.rows import AGAIN, QualityHeader, QualityRow, by_subnet, read, write
 from eval.table.shipped import Tables
 from supernet.errors import UserError
@@ -37,6 +40,17 @@ class QualityTable:
         self.header, self.path = header, Path(path)
         self._by_subnet = by_subnet(rows, self.path)
         self.rows = tuple(self._by_subnet.values())
+
+    @cached_property
+    def ranked(self) -> tuple[QualityRow, ...]:
+        """The rows, the best first."""
+        return tuple(sorted(self.rows, key=rank))
+
+    @cached_property
+    def by_clip(self) -> ByClip | None:
+        """SI-SNRi by clip; None where no file beside the table has it. Raises UserError for one that is damaged."""
+        path = clips.beside(self.path)
+        return clips.read(path, self.header, self.rows) if path.is_file() else None
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -96,7 +110,8 @@ class QualityTable:
         return front
 
     def save(self, path: str | Path) -> None:
-        """Write the table in one step: a reader sees the old file or the whole new one."""
+        """Write the table in one step: a reader sees the old file or the whole new one. Scores by clip are not written
+        with it."""
         write(Path(path), self.header, self.rows)
 
     @classmethod

@@ -5,12 +5,15 @@ Free of torch.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 from numbers import Real
 from pathlib import Path
 from typing import Protocol
 
 from eval.machine import fingerprint
+from eval.table.clips import ByClip
 from eval.table.rows import QualityHeader, QualityRow
 from eval.version import METRIC_VERSION
 from supernet.errors import UserError
@@ -24,6 +27,12 @@ class Table(Protocol):
     header: QualityHeader
     rows: tuple[QualityRow, ...]
     path: Path
+
+    @property
+    def ranked(self) -> Sequence[QualityRow]: ...  # the rows, the best first
+
+    @property
+    def by_clip(self) -> ByClip | None: ...
 
 
 @dataclass(frozen=True)
@@ -70,7 +79,7 @@ class Answer:
     clips: int
     standard_error: float  # dB, of the row's SI-SNRi
     next_better: NextBetter | None  # None: nothing in the table is better
-    ties: tuple[QualityRow, ...]  # other rows within the budgets and within one standard error, best first
+    ties: tuple[QualityRow, ...] | None  # other rows within the budgets that are no worse, best first; None: not known
 
     def text(self) -> str:
         """The lines that the `query` command prints."""
@@ -80,10 +89,12 @@ class Answer:
             f"({self.fidelity}, {self.clips} clips)",
             f"costs: {_costs(row)}",
         ]
-        if self.ties:
+        if self.ties is None:
+            lines.append("no worse: not known, for no scores by clip lie beside the table")
+        elif self.ties:
             named = ", ".join(f"{tie.subnet} ({tie.si_snri:.2f} dB)" for tie in self.ties[:MOST_TIES_NAMED])
-            more = len(self.ties) - MOST_TIES_NAMED
-            lines.append(f"within one standard error: {named}" + (f" and {more} more" if more > 0 else ""))
+            more = f" and {len(self.ties) - MOST_TIES_NAMED} more" if len(self.ties) > MOST_TIES_NAMED else ""
+            lines.append(f"no worse, within two paired standard errors: {named}{more}")
         if self.next_better is None:
             lines.append("next better: none, this is the best subnet of the table")
         else:
@@ -133,22 +144,32 @@ def check_metric(table: Table) -> None:
 
 def find_best(table: Table, budgets: dict[str, float]) -> Answer:
     """The answer within checked budgets. Raises UserError where no row fits."""
-    fitting = sorted((row for row in table.rows if not _excess(row, budgets)), key=_rank)
+    fitting = [row for row in table.ranked if all(getattr(row, cost) <= limit for cost, limit in budgets.items())]
     if not fitting:
         raise UserError(_nothing_fits(table, budgets))
     best = fitting[0]
-    better = [row for row in table.rows if row.si_snri > best.si_snri]
+    better = list(takewhile(lambda row: row.si_snri > best.si_snri, table.ranked))
     return Answer(
         row=best,
         fidelity=table.header.fidelity,
         clips=table.header.clips,
         standard_error=best.si_snri_se,
         next_better=_closest(better, budgets) if better else None,
-        ties=tuple(row for row in fitting[1:] if row.si_snri >= best.si_snri - best.si_snri_se),
+        ties=_ties(table, fitting),
     )
 
 
-def _rank(row: QualityRow) -> tuple:
+def _ties(table: Table, fitting: list[QualityRow]) -> tuple[QualityRow, ...] | None:
+    """Of the rows after the first, those whose SI-SNRi on the same clips is no worse."""
+    if table.by_clip is None:
+        return None
+    best, *others = fitting
+    no_worse = table.by_clip.no_worse(best.subnet, [row.subnet for row in others])
+    return tuple(row for row in others if row.subnet in no_worse)
+
+
+def rank(row: QualityRow) -> tuple:
+    """Sorts the better row first; of equals, the one with fewer MACs."""
     return -row.si_snri, row.macs, row.params, row.subnet
 
 
@@ -159,14 +180,14 @@ def _excess(row: QualityRow, budgets: dict[str, float]) -> dict[str, float]:
 
 def _closest(rows: list[QualityRow], budgets: dict[str, float]) -> NextBetter:
     """Of rows that all exceed a budget, the one whose worst excess is smallest."""
-    row = min(rows, key=lambda row: (max(_excess(row, budgets).values()), _rank(row)))
+    row = min(rows, key=lambda row: (max(_excess(row, budgets).values()), rank(row)))
     return NextBetter(row, _excess(row, budgets))
 
 
 def _nothing_fits(table: Table, budgets: dict[str, float]) -> str:
     reasons = []
     for cost, limit in budgets.items():
-        cheapest = min(table.rows, key=lambda row: (getattr(row, cost), _rank(row)))
+        cheapest = min(table.rows, key=lambda row: (getattr(row, cost), rank(row)))
         least = getattr(cheapest, cost)
         if least > limit:
             reasons.append(

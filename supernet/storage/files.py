@@ -28,7 +28,9 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     temporary = path.parent / f".{path.name}.partial"
     try:
         temporary.touch()  # the system's own error for a place that cannot be written, whatever library writes
+        mode = temporary.stat().st_mode
         write(temporary)
+        temporary.chmod(mode)  # safetensors leaves its files to their owner alone
         os.replace(temporary, path)
     except BaseException as error:
         with suppress(OSError):

@@ -5,17 +5,17 @@ for (const [id, figure] of Object.entries(DATA.figures)) {
   Plotly.newPlot(id, figure.data, figure.layout, { responsive: true, displayModeBar: false });
 }
 
-// ---- Budget: the best of the 324 under both limits. Sliders step through the costs that exist, so none is skipped.
+// ---- Budget: what `ofa-avse query` answers to the limits that the sliders step through.
 function unit(value) {
   const [size, name] = value >= 1e9 ? [1e9, " G"] : value >= 1e6 ? [1e6, " M"] : value >= 1e3 ? [1e3, " k"] : [1, ""];
   return Number((value / size).toPrecision(3)) + name;
 }
 const SHOW = { params: unit, rtf: (value) => value.toPrecision(2) };
-const BUDGETS = DATA.costs.map((key) => ({
+const BUDGETS = Object.entries(DATA.limits).map(([key, limits]) => ({
   key,
+  limits,
   plot: "plot-" + key,
   slider: document.getElementById("slider-" + key),
-  costs: [...new Set(DATA.rows.map((row) => row[key]))].sort((a, b) => a - b),
 }));
 // The last trace of a cost figure is the budget's answer.
 const ring = (budget, x, y) =>
@@ -23,34 +23,34 @@ const ring = (budget, x, y) =>
 const costsOf = (row) => unit(row.params) + " parameters" + (row.rtf === undefined ? "" : ", RTF " + SHOW.rtf(row.rtf));
 
 function answerBudget() {
-  const limits = BUDGETS.map((budget) => budget.costs[budget.slider.value]);
-  const better = (a, b) => (b.si_snri > a.si_snri ? b : a);
-  const fitting = DATA.rows.filter((row) => BUDGETS.every((budget, i) => row[budget.key] <= limits[i]));
-  BUDGETS.forEach((budget, i) => {
-    document.getElementById("limit-" + budget.key).textContent = SHOW[budget.key](limits[i]);
+  const place = BUDGETS.reduce((sum, budget) => sum * budget.limits.length + Number(budget.slider.value), 0);
+  const found = DATA.answers[place];
+  BUDGETS.forEach((budget) => {
+    const limit = budget.limits[budget.slider.value];
+    document.getElementById("limit-" + budget.key).textContent = SHOW[budget.key](limit);
   });
   const answer = document.getElementById("answer");
-  if (!fitting.length) {
+  if (!found) {
     answer.textContent = "No subnet fits both limits; move a slider to the right.";
     BUDGETS.forEach((budget) => ring(budget, [], []));
     return;
   }
-  const best = fitting.reduce(better);
-  const beyond = DATA.rows.filter((row) => row.si_snri > best.si_snri);
-  const next = beyond.length ? beyond.reduce((a, b) => (b.params < a.params ? b : a)) : null;
+  const [best, next] = found.slice(0, 2).map((number) => (number === null ? null : DATA.rows[number]));
+  const ties = found[2];
   answer.innerHTML =
     `Best within the budget: <code class="name"><b>${best.subnet}</b></code>, <b>${best.si_snri.toFixed(2)}</b> ± ` +
     `${best.si_snri_se.toFixed(2)} dB with ${costsOf(best)}, ${unit(best.macs)} MACs a second. <span class="soft">` +
+    (ties ? `${ties} more within it are no worse, by the same clips. ` : "") +
     (next
-      ? `The smallest that does better is <span class="name">${next.subnet}</span>: ` +
+      ? `The next better one is <span class="name">${next.subnet}</span>: ` +
         `${(next.si_snri - best.si_snri).toFixed(2)} dB more for ${costsOf(next)}.`
       : "None of the others does better.") + "</span>";
   BUDGETS.forEach((budget) => ring(budget, [best[budget.key]], [best.si_snri]));
 }
 if (DATA.rows.length) {
   BUDGETS.forEach((budget) => {
-    budget.slider.max = budget.costs.length - 1;
-    const ofWinner = budget.costs.findLastIndex((cost) => cost <= DATA.winnerParams);
+    budget.slider.max = budget.limits.length - 1;
+    const ofWinner = budget.limits.findLastIndex((cost) => cost <= DATA.winnerParams);
     budget.slider.value = budget.key === "params" ? ofWinner : budget.slider.max;
     budget.slider.addEventListener("input", answerBudget);
   });

@@ -10,13 +10,15 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from controller.cli import main
+from controller.commands.quickstart import affordable
 from controller.search.loop import RESULT
 from controller.search.reward import RewardSettings, paper_reward
 from eval.costs import parameters
-from eval.table.quality_table import QualityTable
+from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet import SearchSpace, Subnet, load
 from supernet.checkpoint import weights_hash
 from supernet.space import PAPER_WINNER
@@ -139,3 +141,22 @@ def test_a_job_killed_again_and_again_ends_as_an_undisturbed_one(run, config, tm
         process.wait()
     assert main(["quickstart", "--config", str(config), "--run", str(tmp_path)]) == 0
     assert outcome(tmp_path) == outcome(run)
+
+
+@pytest.mark.parametrize("width", [1 / 32, 1 / 8, 1 / 4, 1 / 2, 1])
+def test_the_budget_that_is_advised_at_the_end_can_be_met(width, tmp_path, capsys):
+    """At any width, by the command as it is printed; and it is no budget for all."""
+    path = tmp_path / "quality.csv"
+    rows = [QualityRow(subnet, parameters(subnet, width), 1e6, 1.0, 0.1) for subnet in SearchSpace()]
+    table = QualityTable(QualityHeader("shared", 5, width, False, "global"), rows, path)
+    table.save(path)
+    assert main(["query", "--table", str(path), "--max_params", affordable(table)]) == 0
+    assert "k parameters" in capsys.readouterr().out or width >= 1 / 2
+    assert 0.3 < np.mean([row.params <= float(affordable(table)) for row in rows]) < 0.9
+
+
+def test_the_last_line_is_a_command_that_answers(run, config, capsys):
+    assert main(["quickstart", "--config", str(config), "--run", str(run)]) == 0
+    *_, again = capsys.readouterr().out.splitlines()
+    assert again.startswith("again  ofa-avse query ")
+    assert main(again.split()[2:]) == 0

@@ -7,6 +7,7 @@ import math
 import re
 from dataclasses import replace
 from html import unescape
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ import soundfile
 from jinja2 import UndefinedError
 from PIL import Image
 
+from eval.machine import fingerprint
 from eval.report.content import (
     EvaluationRow,
     ExampleClip,
@@ -28,7 +30,10 @@ from eval.report.content import (
 from eval.report.format import count, duration, score
 from eval.report.media import lips_sprite_url, spectrogram_db
 from eval.report.page import environment, write_page
+from eval.table import clips
+from eval.table.clips import ByClip
 from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
+from supernet.errors import UserError
 from supernet.space import PAPER_WINNER, SearchSpace
 
 SECTIONS = ("listen", "conditions", "budget", "search", "fidelities", "made", "table")
@@ -113,6 +118,40 @@ def test_figures_have_a_place_and_all_subnets_are_in_the_data(page: str) -> None
     assert len({row["subnet"] for row in data["rows"]}) == 324
     names = [trace["name"] for trace in data["figures"]["plot-params"]["data"]]
     assert names == ["all 324 subnets", "Pareto front", "evaluated by the search", "winner", "best within the budget"]
+
+
+def test_the_sliders_show_what_query_answers(tmp_path: Path) -> None:
+    """To every pair of budgets that they offer, with ties where scores by clip lie beside the table."""
+    content, rng = example_content(), np.random.default_rng(0)
+    clean = rng.normal(5, 4, content.table.header.clips)
+    by_clip = {row.subnet: clean + rng.normal(0, 1, len(clean)) for row in content.table.rows}
+    rows = [replace(row, si_snri=float(by_clip[row.subnet].mean())) for row in content.table.rows]
+    path = tmp_path / "quality.csv"
+    header = replace(content.table.header, machine=fingerprint(1))
+    clips.write(clips.beside(path), header, ByClip.of(by_clip))
+    table = QualityTable(header, rows, path)
+
+    page = page_of(replace(content, table=table), tmp_path)
+
+    data = json.loads(re.search(r'<script type="application/json" id="data">(.*?)</script>', page, re.DOTALL)[1])
+    assert set(data["limits"]) == {"params", "rtf"}
+    budgets = list(product(data["limits"]["params"], data["limits"]["rtf"]))
+    assert len(budgets) == len(data["answers"]) > 2000
+    names, tied = [row["subnet"] for row in data["rows"]], 0
+    for (params, rtf), answer in zip(budgets, data["answers"], strict=True):
+        if answer is None:
+            with pytest.raises(UserError, match="no subnet fits"):
+                table.best(max_params=params, max_rtf=rtf)
+            continue
+        asked = table.best(max_params=params, max_rtf=rtf)
+        after = asked.next_better and str(asked.next_better.row.subnet)
+        assert [names[answer[0]], answer[1] if answer[1] is None else names[answer[1]]] == [
+            str(asked.row.subnet),
+            after,
+        ]
+        assert answer[2] == len(asked.ties)
+        tied += bool(asked.ties)
+    assert tied
 
 
 def test_missing_figures_show_a_dash_and_their_command(page: str, tmp_path: Path) -> None:

@@ -76,8 +76,6 @@ def test_best_equals_brute_force_over_random_budgets(table):
         assert answer.row in fitting
         assert answer.row.si_snri == quality
         assert answer.row.macs == min(row.macs for row in fitting if row.si_snri == quality)
-        tied = {row.subnet for row in fitting if row.si_snri >= quality - 0.1} - {answer.row.subnet}
-        assert {row.subnet for row in answer.ties} == tied
         answered += 1
     assert answered > 200
 
