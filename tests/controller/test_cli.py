@@ -1,5 +1,6 @@
 """The command line as a user meets it: good commands, and one clear line with exit code 2 for bad ones."""
 
+import time
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +110,24 @@ def test_a_missing_configuration_lists_the_shipped_ones(capsys):
 def test_a_configuration_that_is_no_yaml_is_named(tmp_path, capsys):
     (tmp_path / "a.yaml").write_text("supernet: [\n")
     assert "a.yaml" in refused(capsys, "train", "--config", tmp_path / "a.yaml")
+
+
+HARM = {
+    "nested deep": "run: " + "[" * 20_000 + "]" * 20_000,
+    "nested deep in blocks": "".join(" " * depth + "a:\n" for depth in range(2_000)),
+    "a code that is run": "run: !!python/object/apply:os.system ['true']",
+    "multiplied": "a: &a [x, x, x, x, x, x, x, x, x]\n"
+    + "".join(f"{b}: &{b} [{', '.join([f'*{a}'] * 9)}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True)),
+    "no text": "\0\1\2",
+}
+
+
+@pytest.mark.parametrize("text", HARM.values(), ids=HARM)
+def test_a_configuration_that_is_made_to_harm_is_named(text, tmp_path, capsys):
+    (tmp_path / "bad.yaml").write_text(text)
+    began = time.monotonic()
+    assert "bad.yaml" in refused(capsys, "train", "--config", tmp_path / "bad.yaml", "--run", tmp_path / "run")
+    assert time.monotonic() - began < 5
 
 
 def test_shipped_configurations_are_found_by_name():
