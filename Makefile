@@ -1,10 +1,11 @@
 # make demo: set everything up, then the whole job. make test: set everything up, then who imports whom and the tests;
-# make test-slow: those that take minutes. make docs: the site of docs/, into build/site, without a network.
+# make test-slow: those that take minutes. make lint: style and types. make docs: the site of docs/, into build/site,
+# without a network.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-slow docs setup clean
+.PHONY: demo test test-slow lint docs setup clean
 
 demo: setup
 	$(VENV)/bin/ofa-avse quickstart
@@ -15,6 +16,12 @@ test: setup
 
 test-slow: setup
 	$(VENV)/bin/pytest -m slow
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 
 docs: setup
 	$(VENV)/bin/mkdocs build --strict --quiet

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module, resources
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
@@ -124,6 +125,9 @@ def main(arguments: list[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
+        return 0
+    if arguments[0] == "--version":
+        print(f"{PROGRAM} {version(PROGRAM)}")
         return 0
     try:
         return run(arguments[0], arguments[1:]) or 0

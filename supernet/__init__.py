@@ -5,6 +5,7 @@ of a quality table needs the names of subnets only, and should answer at once.
 """
 
 from importlib import import_module
+from importlib.metadata import version
 
 from supernet.space import SearchSpace, Subnet
 
@@ -13,6 +14,8 @@ __all__ = ["SearchSpace", "Subnet", *_HOMES]
 
 
 def __getattr__(name: str):
+    if name == "__version__":
+        return version("ofa-avse")
     if name not in _HOMES:
         raise AttributeError(f"module 'supernet' has no attribute '{name}'")
     return getattr(import_module(f"supernet.{_HOMES[name]}"), name)

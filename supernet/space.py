@@ -30,7 +30,11 @@ _NAME = re.compile(r"E(\d+)-B(\d+)-X(\d+)-R(\d+)-H(\d+(?:\.\d+)?)-V(\d+)")
 
 @dataclass(frozen=True, order=True)
 class Subnet:
-    """One point of the space, named at full width: `E192-B192-X6-R3-H2.0-V128`."""
+    """One point of the space, named at full width: `E192-B192-X6-R3-H2.0-V128`.
+
+    >>> Subnet.parse("E192-B192-X6-R3-H2.0-V128").depth
+    18
+    """
 
     encoder: int
     bottleneck: int
@@ -101,7 +105,14 @@ def _whole(count: float, axis: str, width: float) -> int:
 
 
 class SearchSpace:
-    """The 324 valid subnets at one width. Iterable, sized, and a container of `Subnet`."""
+    """The 324 valid subnets at one width. Iterable, sized, and a container of `Subnet`.
+
+    >>> space = SearchSpace(width=0.125)
+    >>> len(space), str(space.smallest)
+    (324, 'E128-B128-X4-R2-H1.5-V128')
+    >>> Subnet(128, 256, 4, 2, 1.5, 128) in space  # a bottleneck wider than its encoder
+    False
+    """
 
     def __init__(self, width: float = 1.0) -> None:
         channels(self.largest, width), channels(self.smallest, width)  # refuse a width that splits a channel

@@ -85,6 +85,10 @@ class QualityTable:
         Raises:
             UserError: a budget is no positive finite number, nothing fits (it says what would come closest), or a
                 measured cost was asked that was measured on another machine or not at all.
+
+        >>> answer = QualityTable.bundled("shared_test").best(max_params=60e3)
+        >>> str(answer.row.subnet), answer.row.params
+        ('E192-B128-X6-R4-H2.5-V128', 57251)
         """
         budgets = check_budgets(
             params=max_params, macs=max_macs, latency_ms=max_latency_ms, rtf=max_rtf, memory_mb=max_memory_mb

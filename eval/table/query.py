@@ -44,7 +44,11 @@ class Cost:
     measured: bool
 
     def show(self, value: float) -> str:
-        """The value with its unit, three digits: `2.94 M`, `0.19`, `12.4 ms`."""
+        """The value with its unit, three digits.
+
+        >>> COSTS["params"].show(2_938_112), COSTS["latency_ms"].show(12.43)
+        ('2.94 M', '12.4 ms')
+        """
         if self.measured:
             return f"{value:.3g} {self.unit}".strip()
         for scale, prefix in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -107,7 +111,11 @@ class Answer:
 
 
 def check_budgets(**given: float | None) -> dict[str, float]:
-    """The budgets that were given. Raises UserError for one that is no positive finite number."""
+    """The budgets that were given. Raises UserError for one that is no positive finite number.
+
+    >>> check_budgets(params=60e3, macs=None)
+    {'params': 60000.0}
+    """
     budgets: dict[str, float] = {}
     for cost, limit in given.items():
         if limit is None:

@@ -9,6 +9,7 @@ import pytest
 import soundfile
 import torch
 
+import supernet
 from controller.cli import COMMANDS, find_config, main
 from eval.table.quality_table import QualityHeader, QualityRow, QualityTable
 from supernet import AVConvTasNet, SearchSpace, load, save
@@ -267,3 +268,10 @@ def test_lips_of_a_test_are_chosen_by_name_and_added_to_what_is_known(small_corp
     assert all(line in kept.read_text() for line in known.splitlines()[:-2]) and '"true"' in kept.read_text()
     assert "blurred" in refused(capsys, *command, "--lips", "[blurred]")
     assert "lips" in refused(capsys, *command, "--lips", "[]")
+
+
+def test_the_version_is_that_of_the_package(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"ofa-avse {supernet.__version__}\n"
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text()
+    assert f'version = "{supernet.__version__}"' in text
