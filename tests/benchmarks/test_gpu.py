@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-import benchmarks.gpu.__main__ as gpu
-from benchmarks.gpu import training
-from benchmarks.gpu.rows import Rows
+from benchmarks import gpu
+from benchmarks.on_gpu import training
+from benchmarks.on_gpu.rows import Rows
 from controller.cli import main
 from eval.table.quality_table import QualityTable
 from supernet import load

@@ -1,6 +1,6 @@
 """What a GPU makes of the project, in one go and in the minutes that are given, from a small pack of data:
 
-    python -m benchmarks.gpu --minutes 8 --pack PACK --run runs/gpu --out OUT
+    python benchmarks/gpu.py --minutes 8 --pack PACK --run runs/gpu --out OUT
 
 `ofa-avse data pack --compact PACK` makes the pack. Each part prints its figures and appends them to OUT/gpu.csv (part,
 quantity, value, unit, note), so that an interrupted run keeps what it has; what fails is a row with its error.
@@ -39,8 +39,10 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu import arithmetic, compiled, steps, training
-from benchmarks.gpu.rows import Rows
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # where nothing of this is installed
+
+from benchmarks.on_gpu import arithmetic, compiled, steps, training
+from benchmarks.on_gpu.rows import Rows
 from supernet.devices import device
 from supernet.errors import UserError
 
@@ -48,7 +50,7 @@ PARTS = ("device", "equality", "rate", "steps", "compiled", "loader", "scoring",
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m benchmarks.gpu", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser("benchmarks/gpu.py", description=__doc__.splitlines()[0])
     parser.add_argument("--minutes", type=float, default=8.0, help="for everything")
     parser.add_argument("--pack", type=Path, help="a small pack, unpacked into the run's folder")
     parser.add_argument("--corpus", type=Path, help="in place of a pack: a corpus that is there")
@@ -72,7 +74,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     options = parser.parse_args(arguments)
     if not options.pack and not options.corpus:
         parser.error("--pack or --corpus: name one, the data to train with")
-    options.out = options.out or options.run
+    options.out = (options.out or options.run).resolve()
     return options
 
 
@@ -123,10 +125,10 @@ def _compiled(rows: Rows, options: argparse.Namespace, ends: float) -> None:
         return
     keys = ("width", "batches", "seconds", "steps", "backend", "rate", "out")
     values = {key: getattr(options, key) for key in keys}
-    command = [sys.executable, "-m", "benchmarks.gpu.compiled"]
+    command = [sys.executable, "-m", "benchmarks.on_gpu.compiled"]
     for key, value in values.items():
         command += [f"--{key}", *map(str, value if isinstance(value, list) else [value])]
-    process = subprocess.Popen(command, start_new_session=True)
+    process = subprocess.Popen(command, start_new_session=True, cwd=Path(__file__).resolve().parents[1])
     try:
         code = process.wait(min(options.compiled_seconds, max(1.0, ends - time.monotonic())))
         if code:

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.arithmetic import autocasting, synchronize
-from benchmarks.gpu.rows import Rows
+from benchmarks.on_gpu.arithmetic import autocasting, synchronize
+from benchmarks.on_gpu.rows import Rows
 from controller.run.config import NetworkSettings, Settings
 from controller.run.run import Run
 from eval.table.fill import shared_table

@@ -15,8 +15,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.gpu.arithmetic import autocasting, noise, timed
-from benchmarks.gpu.rows import Rows
+from benchmarks.on_gpu.arithmetic import autocasting, noise, timed
+from benchmarks.on_gpu.rows import Rows
 from eval.costs import exit_macs, macs
 from supernet import AVConvTasNet, SearchSpace
 from supernet.devices import device

@@ -1,4 +1,4 @@
-"""Training steps by CUDA graphs and torch.compile. A process of its own: python -m benchmarks.gpu.compiled --help"""
+"""Training steps by CUDA graphs and torch.compile. A process of its own: python -m benchmarks.on_gpu.compiled --help"""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.gpu.rows import Rows
-from benchmarks.gpu.steps import Step, add, release
+from benchmarks.on_gpu.rows import Rows
+from benchmarks.on_gpu.steps import Step, add, release
 from supernet.model import Block
 
 WARM = 3  # steps before a graph is captured
@@ -19,7 +19,7 @@ Variant = tuple[Step, Callable[[int], object]]  # and what is timed in its place
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser("python -m benchmarks.gpu.compiled", description=__doc__)
+    parser = argparse.ArgumentParser("python -m benchmarks.on_gpu.compiled", description=__doc__)
     for name in ("width", "seconds", "rate"):
         parser.add_argument(f"--{name}", type=float, required=True)
     parser.add_argument("--batches", type=int, nargs="+", required=True)

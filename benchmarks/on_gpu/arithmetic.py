@@ -11,7 +11,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from benchmarks.gpu.rows import Rows
+from benchmarks.on_gpu.rows import Rows
 from supernet import AVConvTasNet, SearchSpace
 from supernet.data.mixing.batches import Batch, TrainingMixtures
 from supernet.devices import device
