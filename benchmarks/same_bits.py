@@ -24,6 +24,11 @@ from safetensors import deserialize
 
 ROOT = Path(__file__).parents[1]
 JOB = ("-m", "controller", "quickstart", "--config", "smoke", "--threads", "1")
+KERNELS = (
+    "--supernet.kernels=torch",
+    "--finetune.kernels=torch",
+    "--retrain.kernels=torch",
+)  # the bits of before
 VERSIONS = "from importlib.metadata import distributions as d; print(*(f'{x.name}=={x.version}' for x in d()))"
 MOST_SHOWN = 20  # differences
 
@@ -120,7 +125,8 @@ def start(sources: Path, python: str, run: Path) -> subprocess.Popen:
     run.mkdir(parents=True)
     settled = {"PYTHONPATH": str(sources), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
     with run.with_suffix(".log").open("wb") as log:
-        command = [python, *JOB, "--run", str(run)]
+        kernels = KERNELS if (sources / "supernet/kernels").is_dir() else ()
+        command = [python, *JOB, *kernels, "--run", str(run)]
         return subprocess.Popen(command, cwd=run.parent, env=os.environ | settled, stdout=log, stderr=log)
 
 

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from msgspec import Struct
 
+from eval.mean import Mean
 from supernet.errors import UserError
 from supernet.storage.files import read_json, write_json
 from supernet.storage.records import convert
@@ -70,26 +70,6 @@ def _score(saved: dict[str, Any]) -> ClipScore:
     undefined = [name for name, value in saved.items() if value == "nan" and name not in ("clip", "condition")]
     nothing: dict[str, Any] = dict.fromkeys(undefined, math.nan)
     return replace(convert(saved | dict.fromkeys(undefined, 0.0), ClipScore), **nothing)
-
-
-@dataclass(frozen=True)
-class Mean:
-    """Mean over the clips where a metric is defined; NaN where there is none, the standard error NaN under two."""
-
-    value: float
-    standard_error: float
-
-    @classmethod
-    def of(cls, values: Iterable[float]) -> Mean:
-        defined = np.array([value for value in values if not math.isnan(value)])
-        count = len(defined)
-        return cls(
-            value=float(defined.mean()) if count else math.nan,
-            standard_error=float(defined.std(ddof=1) / math.sqrt(count)) if count > 1 else math.nan,
-        )
-
-    def __str__(self) -> str:
-        return f"{self.value:.2f} +-{self.standard_error:.2f}"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from typing import Literal, get_args
 import torch
 
 from controller.run.config import Settings
-from controller.run.confirmation import check_winner, confirm, found
+from controller.run.confirmation import check_winner, confirm, found, told
 from controller.run.report import write_report
 from controller.run.run import Run, made
 from controller.search.reward import Costs, RewardSettings
@@ -124,7 +124,7 @@ def retrain(settings: Settings, subnet: str | None = None) -> None:
         else:
             chosen = confirm(run)
             path = run.keep_winner(chosen)
-    print(f"{path}: {chosen}, {run.retrained(chosen)}")
+    print(f"{path}: {chosen}, {told(run, chosen)}")
 
 
 def evaluate(

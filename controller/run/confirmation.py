@@ -22,12 +22,18 @@ def confirm(run: Run) -> Subnet:
     retrained = 0
     for subnet in order:
         if retrained < count and _retrain(run, subnet):
-            print(f"{subnet}: {run.retrained(subnet)}")
+            print(f"{subnet}: {told(run, subnet)}")
             retrained += 1
     if not retrained:
         rate = f"{run.settings.retrain.learning_rate:g}"
         raise UserError(f"retrain.learning_rate: at {rate} the training of {len(order)} subnets diverged; lower it")
     return found(run)
+
+
+def told(run: Run, subnet: Subnet) -> str:
+    """What a retrained subnet is worth, in words."""
+    score = run.retrained(subnet)
+    return f"SI-SNRi {score} dB (retrained, {score.count} clips)" if score else "not retrained"
 
 
 def _retrain(run: Run, subnet: Subnet) -> bool:
@@ -51,7 +57,7 @@ def found(run: Run) -> Subnet:
     scores = {subnet: score for subnet in subnets if (score := run.retrained(subnet))}
     if len(scores) < len(subnets):
         return subnets[0]
-    return max(subnets, key=lambda subnet: worth(subnet, scores[subnet].si_snri))
+    return max(subnets, key=lambda subnet: worth(subnet, scores[subnet].value))
 
 
 def check_winner(run: Run, winner: Subnet) -> None:

@@ -14,7 +14,8 @@ from controller.run.config import Settings
 from controller.run.confirmation import candidates, check_winner, found
 from controller.run.run import Run
 from controller.search.document import Step
-from eval.evaluation_report import EvaluationReport, Group, Mean
+from eval.evaluation_report import EvaluationReport
+from eval.mean import Mean
 from eval.metrics import si_snr
 from eval.report.content import (
     EvaluationRow,
@@ -22,7 +23,6 @@ from eval.report.content import (
     FidelityRow,
     Missing,
     ReportContent,
-    Score,
     SearchRow,
     Winner,
 )
@@ -52,7 +52,7 @@ def content(run: Run, winner: Subnet) -> ReportContent:
     settings, table, row = run.settings, run.table, run.table[winner]
     check_winner(run, winner)
     tested, roles = run.evaluate("test"), _roles(run, winner)
-    score, tuned = _score(tested.overall("true"), "si_snri"), run.finetuned(list(roles.values()))
+    score, tuned = tested.overall("true").means["si_snri"], run.finetuned(list(roles.values()))
     return ReportContent(
         title=f"ofa-avse: {settings.run}",
         winner=Winner(str(winner), row.params, row.macs, row.rtf, score, "retrained from scratch"),
@@ -112,9 +112,9 @@ def _fidelities(run: Run, role: str, tuned: Evaluation) -> FidelityRow:
         subnet=str(subnet),
         params=shared.params,
         scores={
-            "shared": Score(shared.si_snri, shared.si_snri_se, run.table.header.clips),
-            "finetuned": Score(tuned.si_snri, tuned.standard_error, tuned.clips),
-            "retrained": Score(*retrained) if retrained else Missing(command),
+            "shared": Mean(shared.si_snri, shared.si_snri_se, run.table.header.clips),
+            "finetuned": Mean(tuned.si_snri, tuned.standard_error, tuned.clips),
+            "retrained": retrained or Missing(command),
         },
     )
 
@@ -128,13 +128,8 @@ def _evaluation(run: Run, tested: EvaluationReport) -> Iterator[EvaluationRow]:
 
 def _rows(report: EvaluationReport, signal: str, system: str) -> Iterator[EvaluationRow]:
     for group in [*(g for g in report.by_condition() if g.signal == signal), report.overall(signal)]:
-        scores = {metric: _score(group, metric) for metric in ("si_snri", "pesq", "stoi", "estoi")}
+        scores = {metric: group.means[metric] for metric in ("si_snri", "pesq", "stoi", "estoi")}
         yield EvaluationRow(system, group.name, **scores, failures=group.failures)
-
-
-def _score(group: Group, metric: str) -> Score:
-    mean: Mean = group.means[metric]
-    return Score(mean.value, mean.standard_error, group.clips)
 
 
 @torch.inference_mode()

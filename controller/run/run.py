@@ -14,7 +14,7 @@ from dataclasses import asdict, replace
 from fcntl import LOCK_EX, LOCK_NB, flock
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 import yaml
@@ -32,13 +32,14 @@ from controller.search.reward import Costs
 from eval.costs import macs, parameters
 from eval.evaluation import evaluate as evaluate_on
 from eval.evaluation_report import NOISY, EvaluationReport
+from eval.mean import Mean
 from eval.peers.wiener import Wiener
 from eval.ranking.extrapolation import anchored
 from eval.table.fill import tabulate
 from eval.table.quality_table import QualityTable
 from eval.table.query import check_metric
 from eval.table.scoring import Prepared, validate
-from eval.table.watch import CORNERS, Watch
+from eval.table.watch import WATCHED, Watch
 from eval.version import METRIC_VERSION
 from supernet.checkpoint import load, weights_hash
 from supernet.data.build import build
@@ -86,19 +87,8 @@ class Paths:
         return self.retrained / str(subnet) / file
 
 
-class ValidationScore(NamedTuple):
-    """SI-SNRi in dB on the validation list."""
-
-    si_snri: float
-    standard_error: float
-    clips: int
-
-    def __str__(self) -> str:
-        return f"SI-SNRi {self.si_snri:.2f} dB +- {self.standard_error:.2f} (retrained, {self.clips} clips)"
-
-
 class ValidationNote(Struct):
-    """A ValidationScore on disk; the subnet is not noted by former versions."""
+    """SI-SNRi in dB on the validation list, on disk; the subnet is not noted by former versions."""
 
     si_snri: float
     standard_error: float
@@ -211,8 +201,8 @@ class Run:
         precision = chosen_precision(training.precision, torch.cuda.is_available())
         return training_identity(asdict(replace(training, precision=precision, kernels="torch")))
 
-    def retrained(self, subnet: Subnet) -> ValidationScore | None:
-        """What a retrained subnet is worth on the validation list; None when it has not been retrained, or scored by
+    def retrained(self, subnet: Subnet) -> Mean | None:
+        """SI-SNRi of a retrained subnet on the validation list, dB; None when it has not been retrained, or scored by
         this version of the metric."""
         note = self.paths.of(subnet, VALIDATION)
         if not note.is_file():
@@ -222,7 +212,7 @@ class Run:
             raise UserError(f"{note}: is of {said.subnet}; {VALIDATE_AGAIN}")
         if said.metric_version != METRIC_VERSION:
             return None
-        return ValidationScore(said.si_snri, said.standard_error, said.clips)
+        return Mean(said.si_snri, said.standard_error, said.clips)
 
     @property
     def stage_seconds(self) -> dict[str, float]:
@@ -277,7 +267,7 @@ class Run:
             self.paths.supernet.parent,
             tracker=self.tracker,
             description="supernet",
-            after_epoch=self.watch(network, CORNERS),
+            after_epoch=self.watch(network, WATCHED),
         )
         network.zero_grad()  # frees the gradients of the last step
         self.supernet = network
@@ -317,7 +307,7 @@ class Run:
         """
         curves = {Subnet.parse(name): curve for name, curve in document.curves.items() if curve}
         scores = {subnet: self.retrained(subnet) for subnet in curves}
-        anchors = {subnet: score.si_snri for subnet, score in scores.items() if score}
+        anchors = {subnet: score.value for subnet, score in scores.items() if score}
         return anchored(curves, anchors) if anchors else {}
 
     def retrain(self, subnet: Subnet) -> AVConvTasNet:

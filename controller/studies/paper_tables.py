@@ -86,7 +86,7 @@ def comparison(run: Run, document: SearchDocument) -> str:
                 _millions(parameters(subnet, run.settings.network.width)),
                 _number(tuned),
                 _number(carried.get(subnet)),
-                _number(retrained.si_snri if retrained else None),
+                _number(retrained.value if retrained else None),
                 f"{run.table[subnet].rtf:.4f}",
                 *TABLE_3[name],
             ]

@@ -174,7 +174,7 @@ def step_macs(visits: list[Visit], width: float) -> float:
 
 
 def comparison(settings: Settings, names: list[str], truth: QualityTable | None) -> str:
-    """The table: SI-SNRi of corners and mean, rank correlation with stand-alone training, cost."""
+    """The table: SI-SNRi of the extremes, winner and mean, rank correlation with stand-alone training, cost."""
     alone = {row.subnet: row.si_snri for row in truth.rows} if truth else {}
     space = SearchSpace(settings.network.width)
     headers = "recipe", "smallest", "winner", "largest", "mean of 324", "tau", "tau in bands", "steps", "seconds"

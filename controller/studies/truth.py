@@ -70,7 +70,7 @@ def truth(settings: Settings, only: Part = "all") -> None:
 
 
 def truth_subnets(settings: Settings) -> list[Subnet]:
-    """The 48: the corners first, then the bands in turns, so that half a table spans all sizes."""
+    """The 48: the extremes first, then the bands in turns, so that half a table spans all sizes."""
     turns = zip_longest(*truth_bands(SearchSpace(settings.network.width)))
     subnets = [subnet for turn in turns for subnet in turn if subnet]
     return list(dict.fromkeys([*extremes(settings), *subnets]))

@@ -41,11 +41,11 @@ def truth_bands(space: SearchSpace, seed: int = 0) -> list[list[Subnet]]:
     chosen[nearest] = middle
 
     rng = np.random.default_rng(seed)
-    corners = [[space.smallest], *([] for _ in chosen), [space.largest]]
+    extremes = [[space.smallest], *([] for _ in chosen), [space.largest]]
     selected = []
-    for band, corner in zip([ends[0], *chosen, ends[1]], corners, strict=True):
+    for band, extreme in zip([ends[0], *chosen, ends[1]], extremes, strict=True):
         first = PAPER_WINNER if PAPER_WINNER in band else band[rng.integers(len(band))]
-        selected.append(_far_apart(first, band, OF_A_BAND - len(corner)) + corner)
+        selected.append(_far_apart(first, band, OF_A_BAND - len(extreme)) + extreme)
     return selected
 
 

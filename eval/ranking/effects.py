@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import numpy as np
 
+from eval.mean import Mean
 from eval.ranking.tau import Values
 from supernet.space import AXES, Subnet
 
@@ -30,15 +31,6 @@ class Effect:
     change: float  # dB, mean
     standard_deviation: float  # dB, over the pairs: how much it depends on the rest of the shape
     pairs: int
-
-
-@dataclass(frozen=True)
-class Mean:
-    """A mean or a coefficient with its standard error, dB, and the subnets behind it."""
-
-    value: float
-    standard_error: float
-    subnets: int
 
 
 STEPS = [Step(axis, *step) for axis, options in AXES.items() for step in pairwise(options)]
@@ -91,11 +83,7 @@ def at_equal_macs(values: Values, bands: Iterable[Sequence[Subnet]], axis: str) 
         for subnet in band:
             if len(band) > 1:
                 distances[getattr(subnet, axis)].append(values[subnet] - float(mean))
-    return {
-        option: Mean(float(np.mean(own)), float(np.std(own, ddof=1) / np.sqrt(len(own))), len(own))
-        for option, own in distances.items()
-        if len(own) > 1
-    }
+    return {option: Mean.of(own) for option, own in distances.items() if len(own) > 1}
 
 
 def axis_shares(values: Values) -> dict[str, float]:

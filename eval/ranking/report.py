@@ -232,7 +232,7 @@ def _claims(study: Study) -> list[str]:
     ]
     means = [at_equal_macs(values, equal_macs(values, study.width), "expansion") for values in columns.values()]
     rows = [
-        [f"{option:g}", *(f"{_mean(of[option])} ({of[option].subnets})" if option in of else "-" for of in means)]
+        [f"{option:g}", *(f"{_mean(of[option])} ({of[option].count})" if option in of else "-" for of in means)]
         for option in AXES["expansion"]
     ]
     return [*blocks, markdown.table(["ratio", *headers], rows)]

@@ -7,16 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from eval.mean import Mean
 from eval.table.quality_table import QualityTable
-
-
-@dataclass(frozen=True)
-class Score:
-    """A mean over clips with its standard error; NaN where the metric is undefined for every clip."""
-
-    mean: float
-    se: float
-    clips: int
 
 
 @dataclass(frozen=True)
@@ -34,7 +26,7 @@ class Winner:
     params: int
     macs: float  # multiply-accumulates per second of audio
     rtf: float  # seconds of computing per second of audio, measured
-    si_snri: Score  # dB, on the test list
+    si_snri: Mean  # dB, on the test list
     weights: str  # how its weights came about, a phrase such as "retrained from scratch"
 
 
@@ -57,7 +49,7 @@ class FidelityRow:
     role: str  # "winner", "no. 2 of the search", "largest", "smallest"
     subnet: str
     params: int
-    scores: Mapping[str, Score | Missing]
+    scores: Mapping[str, Mean | Missing]
 
 
 @dataclass(frozen=True)
@@ -66,10 +58,10 @@ class EvaluationRow:
 
     system: str
     condition: str
-    si_snri: Score  # dB
-    pesq: Score
-    stoi: Score
-    estoi: Score
+    si_snri: Mean  # dB
+    pesq: Mean
+    stoi: Mean
+    estoi: Mean
     failures: int  # files for which at least one metric is undefined
 
 

@@ -82,12 +82,13 @@ def systems_by_condition(rows: Sequence[EvaluationRow]) -> str:
     The untouched mixture, 0 dB by definition, is the axis and gets no bars.
     """
     figure = go.Figure()
-    for index, system in enumerate(dict.fromkeys(row.system for row in rows if row.si_snri.mean != 0)):
+    for index, system in enumerate(dict.fromkeys(row.system for row in rows if row.si_snri.value != 0)):
         own = [row for row in rows if row.system == system]
+        errors = [row.si_snri.standard_error for row in own]
         figure.add_trace(
             go.Bar(
-                x=[row.condition for row in own], y=[row.si_snri.mean for row in own], name=system,
-                error_y={"type": "data", "array": [row.si_snri.se for row in own], "thickness": 1.2, "width": 2},
+                x=[row.condition for row in own], y=[row.si_snri.value for row in own], name=system,
+                error_y={"type": "data", "array": errors, "thickness": 1.2, "width": 2},
                 marker={"color": SYSTEM_COLOURS[index % len(SYSTEM_COLOURS)]},
                 text=[score(row.si_snri, " dB") for row in own], textposition="none",
                 hovertemplate=f"<b>{system}</b>, %{{x}}<br>SI-SNRi %{{text}}<extra></extra>",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from eval.report.content import Score
+from eval.mean import Mean
 
 UNDEFINED = "n/a"  # a figure that was computed and has no value, unlike a missing one
 
@@ -26,12 +26,12 @@ def decibels(value: float) -> str:
     return UNDEFINED if math.isnan(value) else f"{value:.2f} dB"
 
 
-def score(value: Score, unit: str = "", digits: int = 2) -> str:
+def score(value: Mean, unit: str = "", digits: int = 2) -> str:
     """Mean ± standard error; the error is left out where one clip gives none."""
-    if math.isnan(value.mean):
+    if math.isnan(value.value):
         return UNDEFINED
-    error = "" if math.isnan(value.se) else f" ± {value.se:.{digits}f}"
-    return f"{value.mean:.{digits}f}{error}{unit}"
+    error = "" if math.isnan(value.standard_error) else f" ± {value.standard_error:.{digits}f}"
+    return f"{value.value:.{digits}f}{error}{unit}"
 
 
 def duration(seconds: float) -> str:

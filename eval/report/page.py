@@ -146,8 +146,8 @@ def _columns(rows: Sequence[EvaluationRow], metric: str) -> list[dict]:
     columns = []
     for condition in dict.fromkeys(row.condition for row in rows):
         own = [getattr(row, metric) for row in rows if row.condition == condition]
-        best = max((value.mean for value in own if not math.isnan(value.mean)), default=math.nan)
-        columns.append({"condition": condition, "clips": max(value.clips for value in own), "best": best})
+        best = max((mean.value for mean in own if not math.isnan(mean.value)), default=math.nan)
+        columns.append({"condition": condition, "clips": max(mean.count for mean in own), "best": best})
     return columns
 
 

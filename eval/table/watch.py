@@ -12,7 +12,7 @@ from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
 CLIPS = 8
 SHARE = 0.02  # of the time since training began
-CORNERS = {"largest": SearchSpace.largest, "paper": PAPER_WINNER, "smallest": SearchSpace.smallest}
+WATCHED = {"largest": SearchSpace.largest, "paper": PAPER_WINNER, "smallest": SearchSpace.smallest}
 
 
 class Watch:

@@ -6,7 +6,7 @@ from eval.costs import macs
 from eval.ranking.bands import BANDS, OF_A_BAND, TOLERANCE, equal_macs, truth_bands
 from supernet.space import AXES, PAPER_WINNER, SearchSpace
 
-CORNERS = {SearchSpace.smallest, SearchSpace.largest}
+EXTREMES = {SearchSpace.smallest, SearchSpace.largest}
 
 
 @pytest.fixture(scope="module", params=[1 / 8, 1.0], ids=["narrow", "full"])
@@ -28,14 +28,14 @@ def test_winner_smallest_and_largest_are_among_them(space):
     assert any(PAPER_WINNER in band for band in bands)
 
 
-def test_a_band_matches_in_macs_but_for_the_two_corners(space):
+def test_a_band_matches_in_macs_but_for_the_two_extremes(space):
     for band in truth_bands(space):
-        cost = [macs(subnet, space.width) for subnet in band if subnet not in CORNERS]
+        cost = [macs(subnet, space.width) for subnet in band if subnet not in EXTREMES]
         assert max(cost) <= TOLERANCE * min(cost)
 
 
 def test_bands_come_cheapest_first(space):
-    bands = [[macs(s, space.width) for s in band if s not in CORNERS] for band in truth_bands(space)]
+    bands = [[macs(s, space.width) for s in band if s not in EXTREMES] for band in truth_bands(space)]
     assert all(max(cheap) < min(dear) for cheap, dear in zip(bands, bands[1:], strict=False))
 
 
@@ -51,9 +51,9 @@ def test_the_same_seed_gives_the_same_subnets_and_another_seed_others(space):
     assert truth_bands(space, seed=0) != truth_bands(space, seed=1)
 
 
-def test_equal_macs_gives_the_bands_back_with_the_corners_by_themselves(space):
+def test_equal_macs_gives_the_bands_back_with_the_extremes_by_themselves(space):
     bands = truth_bands(space)
-    inner = [[subnet for subnet in band if subnet not in CORNERS] for band in bands]
+    inner = [[subnet for subnet in band if subnet not in EXTREMES] for band in bands]
     wanted = [[space.smallest], *inner, [space.largest]]
     found = equal_macs(sum(bands, []), space.width)
     assert [set(band) for band in found] == [set(band) for band in wanted]

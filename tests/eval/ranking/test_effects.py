@@ -51,7 +51,7 @@ def test_fitted_effects_find_the_steps_from_the_truth_alone():
     fitted = fitted_effects(TRUTH)
     assert fitted[VISUAL].value == pytest.approx(0.3)
     assert fitted[Step("repeats", 3, 4)].value == pytest.approx(-0.7)
-    assert fitted[VISUAL].subnets == 48
+    assert fitted[VISUAL].count == 48
 
 
 def test_the_standard_error_of_a_fitted_effect_is_that_of_repeated_studies():
@@ -77,7 +77,7 @@ def test_at_equal_macs_only_distances_inside_bands_count():
     best = {subnet: value + (subnet.expansion == 2.0) for subnet, value in by_band.items()}
     means = at_equal_macs(best, bands, "expansion")
     assert max(means, key=lambda option: means[option].value) == 2.0
-    assert sum(mean.subnets for mean in means.values()) == sum(len(band) for band in bands if len(band) > 1)
+    assert sum(mean.count for mean in means.values()) == sum(len(band) for band in bands if len(band) > 1)
 
 
 def test_axes_that_do_nothing_explain_nothing():

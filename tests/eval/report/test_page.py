@@ -17,13 +17,13 @@ from jinja2 import UndefinedError
 from PIL import Image
 
 from eval.machine import fingerprint
+from eval.mean import Mean
 from eval.report.content import (
     EvaluationRow,
     ExampleClip,
     FidelityRow,
     Missing,
     ReportContent,
-    Score,
     SearchRow,
     Winner,
 )
@@ -48,11 +48,11 @@ def example_content() -> ReportContent:
     ]  # fmt: skip
     header = QualityHeader("shared", clips=48, width=0.125, causal=False, norm="global")
     winner = str(PAPER_WINNER)
-    metric = Score(0.8, 0.01, 12)
+    metric = Mean(0.8, 0.01, 12)
     samples = 0.1 * np.random.default_rng(0).standard_normal(16_000)
     return ReportContent(
         title="A run",
-        winner=Winner(winner, 61_000, 5.2e7, 0.011, Score(5.43, 0.21, 60), "retrained from scratch"),
+        winner=Winner(winner, 61_000, 5.2e7, 0.011, Mean(5.43, 0.21, 60), "retrained from scratch"),
         corpus="Synthetic talkers.",
         settings={"seed": "0"},
         stage_seconds={"corpus": 80.0, "supernet": 260.0},
@@ -63,13 +63,13 @@ def example_content() -> ReportContent:
         search_fidelity="finetuned",
         search_clips=48,
         fidelities=[
-            FidelityRow("winner", winner, 61_000, {"shared": Score(4.1, 0.2, 48), "retrained": Score(5.4, 0.2, 48)}),
+            FidelityRow("winner", winner, 61_000, {"shared": Mean(4.1, 0.2, 48), "retrained": Mean(5.4, 0.2, 48)}),
             FidelityRow("largest", str(SearchSpace.largest), 190_000,
-                        {"shared": Score(4.6, 0.2, 48), "retrained": Missing("ofa-avse retrain --subnet L")}),
+                        {"shared": Mean(4.6, 0.2, 48), "retrained": Missing("ofa-avse retrain --subnet L")}),
         ],
         evaluation=[
-            EvaluationRow("noisy", "babble", Score(0.0, 0.0, 12), metric, metric, metric, failures=0),
-            EvaluationRow("with lips", "babble", Score(5.1, 0.3, 12), Score(math.nan, math.nan, 0), metric, metric, 12),
+            EvaluationRow("noisy", "babble", Mean(0.0, 0.0, 12), metric, metric, metric, failures=0),
+            EvaluationRow("with lips", "babble", Mean(5.1, 0.3, 12), Mean(math.nan, math.nan, 0), metric, metric, 12),
         ],
         examples=[ExampleClip("babble", "clip-1", -2.0, 5.2, samples, samples, samples,
                               np.zeros((25, 88, 88), np.uint8))],
@@ -235,7 +235,7 @@ def test_a_name_that_the_content_lacks_raises() -> None:
 
 def test_a_subnet_without_one_of_the_fidelities_raises(tmp_path: Path) -> None:
     content = example_content()
-    rows = [content.fidelities[0], replace(content.fidelities[1], scores={"shared": Score(4.6, 0.2, 48)})]
+    rows = [content.fidelities[0], replace(content.fidelities[1], scores={"shared": Mean(4.6, 0.2, 48)})]
 
     with pytest.raises(UndefinedError, match="retrained"):
         page_of(replace(content, fidelities=rows), tmp_path)
@@ -275,4 +275,4 @@ def test_spectrogram_peaks_at_the_tone() -> None:
 def test_numbers_read_well() -> None:
     assert [count(v) for v in (512, 46_120, 2_895_000, 1.2e9)] == ["512", "46.1 k", "2.9 M", "1.2 G"]
     assert [duration(v) for v in (9.4, 75, 120, 3720)] == ["9 s", "1 min 15 s", "2 min", "1 h 2 min"]
-    assert score(Score(math.nan, math.nan, 0)) == "n/a"
+    assert score(Mean(math.nan, math.nan, 0)) == "n/a"

@@ -6,7 +6,7 @@ import pytest
 
 from eval.table import watch
 from eval.table.scoring import Prepared, validate
-from eval.table.watch import CORNERS, SHARE, Watch
+from eval.table.watch import SHARE, WATCHED, Watch
 from supernet import AVConvTasNet, SearchSpace, extract
 from supernet.data.mixing.batches import FixedMixtures
 
@@ -44,7 +44,7 @@ def test_looks_take_a_fiftieth_of_the_time_at_most_after_the_first(epoch, look, 
 def test_a_look_is_the_score_of_each_corner_on_the_first_clips(small_corpus):
     network = AVConvTasNet(SearchSpace.largest, WIDTH).eval()
     few = FixedMixtures(small_corpus, FixedMixtures(small_corpus, "val").specs[: watch.CLIPS])
-    found = Watch(network, FixedMixtures(small_corpus, "val"), CORNERS)(1)
-    expected = {name: validate(extract(network, subnet), Prepared(few)).mean for name, subnet in CORNERS.items()}
+    found = Watch(network, FixedMixtures(small_corpus, "val"), WATCHED)(1)
+    expected = {name: validate(extract(network, subnet), Prepared(few)).mean for name, subnet in WATCHED.items()}
     assert found == {f"validation/{name}": value for name, value in expected.items()}
     assert set(few.conditions) == set(FixedMixtures(small_corpus, "val").conditions)
