@@ -82,7 +82,9 @@ def test_weights_of_an_earlier_run_do_not_outlive_its_checkpoint(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "changed", [{"settings": replace(SETTINGS, learning_rate=1e-4)}, {"mixtures": Noise(name="other")}], ids=str
+    "changed",
+    [{"settings": replace(SETTINGS, learning_rate=1e-4)}, {"mixtures": Noise(name="other")}],
+    ids=["settings", "mixtures"],
 )
 def test_a_folder_of_another_run_is_refused(tmp_path, changed):
     arguments = {"mixtures": Noise(), "objective": OBJECTIVES[1], "settings": SETTINGS, "folder": tmp_path}
