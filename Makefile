@@ -1,6 +1,6 @@
-# make demo: set everything up, then the whole job. make test: set everything up, then who imports whom and the tests;
-# make test-slow: those that take minutes. make lint: style and types. make docs: the site of docs/, into build/site,
-# without a network.
+# make demo: set everything up, then the whole job. make test: set everything up, then who imports whom and the tests,
+# as many at a time as there are cores. make test-slow: those that take minutes. make lint: style and types. make docs:
+# the site of docs/, into build/site, without a network.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
@@ -12,7 +12,7 @@ demo: setup
 
 test: setup
 	$(VENV)/bin/lint-imports --no-cache --no-logo
-	$(VENV)/bin/pytest
+	OMP_NUM_THREADS=1 $(VENV)/bin/pytest -n auto --dist loadfile
 
 test-slow: setup
 	$(VENV)/bin/pytest -m slow
