@@ -58,6 +58,12 @@ EXCEPTED = (
     Excepted("*/SHA256SUMS", (), "hashes of a corpus's files, which others may lack"),
     Excepted("*.safetensors", ("run",), "hash of what a training depends on, whose fields have other names"),
     Excepted("*.safetensors", ("class",), "of the network, which was always the same"),
+    Excepted("*.clips.safetensors", (), "scores by clip, which others may lack"),
+    Excepted("*", ("metric_version",), "of scores, which others may not note"),
+    Excepted("*.partial", ("identity",), "hash of what a score depends on, of which others may know less"),
+    Excepted("search/*", ("identity", "key"), "the same"),
+    Excepted("*.safetensors", ("precision", "kernels"), "what `auto` came to, which others do not note"),
+    Excepted("*/validation.json", ("subnet",), "whose score it is, which others do not note"),
     Excepted(".lock", (), "held while a job runs"),
 )
 LEFT = {  # fields that leave the product after ee8efb0: no difference where they say what is done without them
