@@ -19,7 +19,8 @@ import cv2
 import numpy as np
 
 from supernet.data.lips.find import Mouths, find_mouths
-from supernet.data.media import VIDEO_SUFFIXES, read_frames
+from supernet.media.names import VIDEO_SUFFIXES
+from supernet.media.pictures import read_frames
 from supernet.errors import UserError
 from supernet.space import REGION
 

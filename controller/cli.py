@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import inspect
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module, resources
@@ -25,7 +27,16 @@ from supernet.storage.files import without_hash
 
 PROGRAM = "ofa-avse"
 DEFAULT_CONFIG = "quick"
-SWITCHES = {"no_lips": "enhance from the sound alone"}  # options that take no value
+SWITCHES = {  # options that take no value
+    "no_lips": "enhance from the sound alone",
+    "video": "write a video: the pictures as they are, the sound enhanced",
+    "recursive": "take the folders within folders too",
+}
+MANY = {"sources": "sound files, videos, and folders of them; - is standard input"}  # what comes without a name
+
+
+GOES_ON = "the same command goes on from here"
+STOPPED = {"enhance": "what was not finished is not there"}
 
 
 class Command(NamedTuple):
@@ -123,6 +134,7 @@ def main(arguments: list[str] | None = None) -> int:
         # quiet machine, and five times as fast on one that is shared.
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     arguments = sys.argv[1:] if arguments is None else arguments
+    _prepare_streams()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0
@@ -135,8 +147,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{PROGRAM}: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(f"\n{PROGRAM}: stopped; the same command goes on from here", file=sys.stderr)
+        print(f"\n{PROGRAM}: stopped; {STOPPED.get(arguments[0], GOES_ON)}", file=sys.stderr)
         return 130
+    except Terminated as ended:
+        return 128 + ended.number
     except BrokenPipeError:  # the reader of our output has left, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
@@ -144,6 +158,32 @@ def main(arguments: list[str] | None = None) -> int:
         where = error.filename2 or error.filename or "a file"  # of a renaming, the place that was asked for
         print(f"{PROGRAM}: {where}: {error.strerror or error}; choose another path or make room", file=sys.stderr)
         return 2
+
+
+class Terminated(BaseException):
+    """A signal that ends the program, raised so that nothing half-written stays."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.number = number
+
+
+def _prepare_streams() -> None:
+    """A stream that is closed, or knows fewer characters than a file's name has, is no reason to fail; a signal that
+    ends the program lets it clear up."""
+    for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w"))
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) == signal.SIG_DFL:
+                signal.signal(number, _end)
+
+
+def _end(number: int, frame: object) -> NoReturn:
+    raise Terminated(number)
 
 
 def run(name: str, options: list[str]) -> int | None:
@@ -163,8 +203,11 @@ def parsed(name: str, options: list[str]) -> Callable[[], int | None]:
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.help, exit_on_error=True)
     switches = [key for key in parameters if key in SWITCHES]
-    skip: set[str | int] = {"settings", *switches}
-    parser.add_function_arguments(function, as_group=False, as_positional=name == "enhance", skip=skip)
+    many = [key for key in parameters if key in MANY]
+    skip: set[str | int] = {"settings", *switches, *many}
+    parser.add_function_arguments(function, as_group=False, as_positional=False, skip=skip)
+    for key in many:
+        parser.add_argument(key, nargs="+", help=MANY[key])
     for key in switches:
         parser.add_argument(f"--{key}", action="store_true", help=SWITCHES[key])
     values = {}

@@ -20,6 +20,7 @@ from eval.perceptual import estoi, pesq_wb, stoi
 from eval.version import METRIC_VERSION
 from supernet.data.mixing.batches import Batch, FixedMixtures
 from supernet.deploy.chunks import check_estimate
+from supernet.deploy.level import levelled
 from supernet.processes import WorkerDied, WorkerPool
 from supernet.space import Subnet
 
@@ -102,12 +103,13 @@ def _batches(fixed: FixedMixtures, lips: str, desc: str) -> Iterator[tuple[range
 def _enhance(
     network: Callable[..., Tensor], batch: Batch, subnet: Subnet | None, lips: str, device: torch.device | str
 ) -> Tensor:
-    """Estimates (batch, samples) on the CPU."""
+    """Estimates (batch, samples) on the CPU, heard at the level at which `enhance` lets a network hear."""
+    heard, factors = (torch.from_numpy(values) for values in levelled(batch.mixture.numpy()))
     seen = None if lips == "none" else batch.lips.to(device)
     chosen = {} if subnet is None else {"subnet": subnet}
-    estimate = network(batch.mixture.to(device), seen, **chosen).float().cpu()
-    check_estimate(network, estimate, batch.mixture)
-    return estimate
+    estimate = network(heard.to(device), seen, **chosen).float().cpu()
+    check_estimate(network, estimate, heard)
+    return estimate / factors
 
 
 def _score(fixed: FixedMixtures, indices: range, batch: Batch, estimate: Tensor, signal: str) -> list[ClipScore]:

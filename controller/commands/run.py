@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -21,8 +20,8 @@ from supernet.checkpoint import load, read_notes, save
 from supernet.data.corpus import Corpus
 from supernet.data.lips.find import Rule
 from supernet.data.mixing.batches import LIPS
-from supernet.deploy.enhance import enhance as enhance_source
-from supernet.deploy.reading import lip_frames
+from supernet.deploy.enhance import Channels, Rate, Wanted
+from supernet.deploy.sources import enhance as enhance_sources
 from supernet.devices import Device, described
 from supernet.devices import device as chosen_device
 from supernet.distributed import process_rank
@@ -191,23 +190,38 @@ def profile(
 
 
 def enhance(
-    source: str,
+    sources: Sequence[str],
     model: str | None = None,
     output: str | None = None,
     lips: str | None = None,
     no_lips: bool = False,
+    face: str | None = None,
+    audio_track: int | None = None,
+    rate: Rate = "16k",
+    channels: Channels = "mono",
+    video: bool = False,
+    strength: float = 1.0,
+    recursive: bool = False,
     lip_region: Rule | None = None,
     landmark_model: str | None = None,
     device: Device = "auto",
 ) -> None:
-    """Write the enhanced sound of the source beside it, as <name>.enhanced.wav.
+    """Write the enhanced sound of each source beside it, as <name>.enhanced.wav.
 
     Args:
-        source: a sound file, a video, or a folder of them.
+        sources: sound files, videos, and folders of them; `-` is standard input.
         model: weights, as `retrain` or `extract` wrote them; those of the package when not given.
-        output: file to write; for a folder, a folder.
-        lips: video of the talker, for a source without one of its own.
+        output: file to write; for a folder or several sources, a folder.
+        lips: video of the talker, for a source without one of its own; a still picture has no lips that move.
         no_lips: enhance from sound alone.
+        face: of several faces the one that talks: `left`, `right`, a number from the left, a point `x,y` in pixels, or
+            `all`, a result for each; the one whose mouth moves with the sound when not given.
+        audio_track: of several sound tracks, from 1; the one with a voice when not given.
+        rate: of the result: `16k`, or the `source`'s.
+        channels: of the result: `mono`, or `keep` for two where the source has more than one.
+        video: write a video, its pictures as they are.
+        strength: from 0, the noisy sound, to 1, all that the network does.
+        recursive: take the folders within folders too.
         lip_region: how the mouth is found, as in `data.lip_region`; as it was for the model's training when not given.
         landmark_model: file of MediaPipe's face landmarker; for `landmarks`.
         device: `cpu`, `cuda`, or `auto`, the GPU where there is one.
@@ -217,8 +231,19 @@ def enhance(
     rule = lip_region or read_notes(path).get("lip_region", "detect")
     if rule not in get_args(Rule):
         raise UserError(f"{path}: its lip_region is {rule!r}, none of {', '.join(get_args(Rule))}; give --lip_region")
-    find_lips = partial(lip_frames, rule=rule, landmark_model=landmark_model)
-    for written in enhance_source(load(path).to(on), source, output, lips, no_lips, find_lips=find_lips):
+    wanted = Wanted(
+        lips=Path(lips) if lips else None,
+        no_lips=no_lips,
+        face=face,
+        audio_track=audio_track,
+        rate=rate,
+        channels=channels,
+        video=video,
+        strength=strength,
+        lip_region=rule,
+        landmark_model=landmark_model,
+    )
+    for written in enhance_sources(load(path).to(on), sources, output, wanted, recursive):
         print(written)
 
 

@@ -38,9 +38,9 @@ from tqdm import tqdm
 from supernet.checkpoint import identity_hash
 from supernet.data.build import NEWER, SETTINGS, claim, draw_lists, noted, notes
 from supernet.data.corpus import LISTS, MANIFEST, PACK, ROOMS, Clip, Corpus, save_audio, save_lips, write_lines
-from supernet.data.media import opened
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
+from supernet.media.opening import opened
 from supernet.storage.files import read_json, write_atomically, write_text
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
 

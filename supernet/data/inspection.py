@@ -19,11 +19,12 @@ from tqdm import tqdm
 
 from supernet.data.corpus import LISTS, Clip, Corpus, Role
 from supernet.data.lips.find import FACE_TRACK_HALF, Mouth, find_mouths
-from supernet.data.media import AUDIO_SUFFIXES, read_frames
 from supernet.data.mixing.batches import read_list
 from supernet.data.recordings.preparing import TALKERS
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
+from supernet.media.names import AUDIO_SUFFIXES
+from supernet.media.pictures import read_frames
 from supernet.space import PIXELS, REGION
 from supernet.storage.files import write_atomically
 from supernet.timing import FRAME_RATE, SAMPLE_RATE

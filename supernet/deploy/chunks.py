@@ -2,7 +2,7 @@
 
 The networks look at the whole clip: the non-causal one through its kernels and its global norms, whose statistics a
 cut changes. So chunks are long (the norms settle over seconds), and overlap by a second in which one estimate fades
-into the next. A clip that fits one chunk is enhanced exactly as `network(mixture, lips)` would.
+into the next. A clip of ordinary level that fits one chunk is enhanced exactly as `network(mixture, lips)` would.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from supernet.deploy.level import Level
+from supernet.deploy.spectra import masked
 from supernet.errors import UserError
 from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
@@ -49,26 +51,34 @@ class LipWindow:
 
 
 def enhance_stream(
-    network: nn.Module, blocks: Iterator[np.ndarray], lips: LipWindow | None, chunk_frames: int
+    network: nn.Module,
+    blocks: Iterator[np.ndarray],
+    lips: LipWindow | None,
+    chunk_frames: int,
+    strength: float = 1.0,
 ) -> Iterator[np.ndarray]:
-    """Noisy blocks to enhanced blocks, float32 (samples,) each; in all as many samples as came in.
+    """Noisy blocks to enhanced blocks, float32 (samples, channels) each; in all as many samples as came in.
 
     Args:
         network: `network(mixture (1, samples), lips (1, frames, 88, 88) or None)`, on any device.
-        blocks: 16 kHz sound in order, of any lengths.
+        blocks: 16 kHz sound in order, of any lengths. The network hears the first channel; what it takes away from
+            that, by time and frequency, is taken from the others too.
         lips: the talker's lips from the first sample on, or None.
         chunk_frames: length of a chunk in video frames of 640 samples; more than twice `OVERLAP`.
+        strength: from 0, the noisy sound, to 1, the estimate.
     """
     chunk, hop = chunk_frames * SAMPLES_PER_FRAME, (chunk_frames - OVERLAP) * SAMPLES_PER_FRAME
-    fade_in = np.linspace(0, 1, chunk - hop, dtype=np.float32)
-    pending = np.zeros(0, np.float32)
+    fade_in = np.linspace(0, 1, chunk - hop, dtype=np.float32)[:, None]
+    pending, level = next(blocks, np.zeros((0, 1), np.float32)), Level()
     tail: np.ndarray | None = None  # of the chunk before, over this chunk's first second
     more = True
     while more:
         pending, more = _fill(pending, blocks, chunk)
-        mixture = pending[:chunk]
-        frames = -(-len(mixture) // SAMPLES_PER_FRAME)
-        estimate = _enhance(network, mixture, None if lips is None else lips.show(frames))
+        noisy = pending[:chunk]
+        frames = -(-len(noisy) // SAMPLES_PER_FRAME)
+        estimate = _enhance(network, noisy, None if lips is None else lips.show(frames), level)
+        if strength != 1:
+            estimate = strength * estimate + (1 - strength) * noisy
         if tail is not None:
             estimate[: len(tail)] = fade_in * estimate[: len(tail)] + (1 - fade_in) * tail
         if not more:
@@ -90,15 +100,21 @@ def _fill(pending: np.ndarray, blocks: Iterator[np.ndarray], chunk: int) -> tupl
 
 
 @torch.inference_mode()
-def _enhance(network: nn.Module, mixture: np.ndarray, lips: np.ndarray | None) -> np.ndarray:
-    """(samples,) -> (samples,); the network sees whole video frames, the last one filled up with silence."""
+def _enhance(network: nn.Module, noisy: np.ndarray, lips: np.ndarray | None, level: Level) -> np.ndarray:
+    """(samples, channels) -> the same; the network sees whole video frames, the last one filled up with silence."""
     device = next(network.parameters()).device
-    padded = np.pad(mixture, (0, -len(mixture) % SAMPLES_PER_FRAME))
+    gain = level(noisy)
+    heard = (noisy - gain.offset) * np.float32(gain.factor)
+    mixture = np.pad(heard[:, 0], (0, -len(heard) % SAMPLES_PER_FRAME))
+    if not len(mixture):
+        return noisy
     video = None if lips is None else torch.from_numpy(lips)[None].to(device)
-    noisy = torch.from_numpy(padded)[None].to(device)
-    estimate = network(noisy, video)
-    check_estimate(network, estimate, noisy)
-    return estimate[0, : len(mixture)].float().cpu().numpy()
+    batch = torch.from_numpy(mixture)[None].to(device)
+    estimate = network(batch, video)
+    check_estimate(network, estimate, batch)
+    first = estimate[0, : len(noisy)].float().cpu().numpy()
+    others = [masked(heard[:, 0], first, channel) for channel in heard.T[1:]]
+    return np.stack([first, *others], axis=1) / np.float32(gain.factor)
 
 
 def check_estimate(network: object, estimate: Tensor, mixture: Tensor) -> None:

@@ -1,181 +1,196 @@
-"""Enhance a sound file, a video, or a folder of them, to 16 kHz wav."""
+"""Enhance a sound file or a video, to a wav or a video, at its own level and length."""
 
 from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, get_args
 
 import numpy as np
-import soundfile
-import torch
 from torch import nn
 from tqdm import tqdm
 
-from supernet.data.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
+from supernet.data.lips.find import Rule
 from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
-from supernet.deploy.reading import Media, audio_blocks, headers, lip_frames
+from supernet.deploy.lips import Talker, talkers
+from supernet.deploy.writing import VIDEO_SUFFIXES, write_video, write_wav
 from supernet.devices import described
 from supernet.errors import UserError
-from supernet.storage.files import write_atomically
+from supernet.media.mixdown import to_stereo
+from supernet.media.rates import resampled
+from supernet.media.sound import Sound
 from supernet.timing import FRAME_RATE, SAMPLE_RATE
 
-FindLips = Callable[[Path], Iterator[np.ndarray]]
-SUFFIXES = (*AUDIO_SUFFIXES, *VIDEO_SUFFIXES, ".m4a", ".opus")
-MARK = ".enhanced.wav"
+MARK = ".enhanced"
 SHORTFALL = 0.5  # seconds by which a video may end before the sound without a word about it
+Rate = Literal["16k", "source"]
+Channels = Literal["mono", "keep"]
 
 
-def enhance(
-    network: nn.Module,
-    source: Path | str,
-    output: Path | str | None = None,
-    lips: Path | str | None = None,
-    no_lips: bool = False,
-    chunk_seconds: float = 8.0,
-    find_lips: FindLips = lip_frames,
-) -> list[Path]:
-    """Enhance a file, or every media file of a folder; see `enhance_file` and `enhance_folder`."""
-    if Path(source).is_dir():
-        if lips is not None:
-            raise UserError(f"lips: one video cannot serve the folder {source}; enhance its files one by one")
-        return enhance_folder(network, source, output, no_lips, chunk_seconds, find_lips)
-    return [enhance_file(network, source, output, lips, no_lips, chunk_seconds, find_lips)]
+@dataclass(frozen=True)
+class Wanted:
+    """How a source is enhanced.
 
-
-def enhance_folder(
-    network: nn.Module,
-    folder: Path | str,
-    output: Path | str | None = None,
-    no_lips: bool = False,
-    chunk_seconds: float = 8.0,
-    find_lips: FindLips = lip_frames,
-) -> list[Path]:
-    """Enhance every media file of `folder` into the folder `output`, by default beside the sources.
-
-    Raises UserError at the end, naming each file that failed and why; the others are written all the same.
+    Args:
+        lips: a video of the talker that starts with the sound; the source's own pictures where not given.
+        no_lips: use the sound alone.
+        face: which face of a video talks; see `deploy.lips.talkers`.
+        audio_track: number of the sound track, from 1; the one with a voice where not given.
+        rate: of the result: 16 kHz, or the source's, in which what lies above 8 kHz is left out.
+        channels: of the result: one, or two where the source has more than one.
+        video: write the source's pictures too, with the new sound.
+        strength: from 0, the noisy sound, to 1, the estimate.
+        chunk_seconds: length of the pieces that the network sees; memory grows with it.
+        lip_region: how the mouth is found; see `supernet.data.lips.find`.
+        landmark_model: file of the face landmarker, for `landmarks`.
     """
-    folder, target = Path(folder), Path(output or folder)
-    candidates = (path for path in folder.iterdir() if not path.name.startswith(".") and not path.name.endswith(MARK))
-    files = sorted(path for path in candidates if path.is_file())
-    sources = [path for path in files if path.suffix.lower() in SUFFIXES]
-    if not sources:
-        raise UserError(f"{folder}: holds no sound or video file ({' '.join(SUFFIXES)})")
-    if target.exists() and not target.is_dir():
-        raise UserError(f"{target}: is a file; give a folder for the files of {folder}")
-    if len(files) > len(sources):
-        others = ", ".join(path.name for path in files if path not in sources)
-        _say(f"{folder}: left out, neither sound nor video by name: {others}")
-    written: dict[Path, Path] = {}
-    failures = []
-    for source in sources:
-        goal = target / (source.stem + MARK)
-        try:
-            if goal in written:
-                raise UserError(f"{source}: would overwrite what {written[goal].name} gave; enhance it by itself")
-            written[enhance_file(network, source, goal, None, no_lips, chunk_seconds, find_lips)] = source
-        except UserError as error:
-            _say(str(error))
-            failures.append(str(error))
-    if failures:
-        raise UserError(f"{folder}: {len(failures)} of {len(sources)} files failed: " + "; ".join(failures))
-    return list(written)
+
+    lips: Path | None = None
+    no_lips: bool = False
+    face: str | None = None
+    audio_track: int | None = None
+    rate: Rate = "16k"
+    channels: Channels = "mono"
+    video: bool = False
+    strength: float = 1.0
+    chunk_seconds: float = 8.0
+    lip_region: Rule = "detect"
+    landmark_model: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.chunk_frames <= 2 * OVERLAP:
+            least = 2 * OVERLAP / FRAME_RATE
+            raise UserError(f"chunk_seconds: {self.chunk_seconds:g} is too short; use more than {least:g}")
+        if not 0 <= self.strength <= 1:
+            raise UserError(f"strength: must be from 0 to 1, but is {self.strength:g}")
+        if self.no_lips and self.lips:
+            raise UserError(f"no_lips: contradicts lips {self.lips}; give one of the two")
+        if self.rate not in get_args(Rate):
+            raise UserError(f"rate: must be 16k or source, but is {self.rate}")
+
+    @property
+    def chunk_frames(self) -> int:
+        return round(self.chunk_seconds * FRAME_RATE)
 
 
 def enhance_file(
-    network: nn.Module,
-    source: Path | str,
-    output: Path | str | None = None,
-    lips: Path | str | None = None,
-    no_lips: bool = False,
-    chunk_seconds: float = 8.0,
-    find_lips: FindLips = lip_frames,
-) -> Path:
-    """Enhance one file of any length, sample rate and number of channels, and return where the result lies.
+    network: nn.Module, source: Path | str, output: Path | str | None = None, wanted: Wanted | None = None
+) -> list[Path]:
+    """Enhance one file of any length, sample rate and number of channels, and return where the results lie: one, or one
+    for each talker where all are wanted.
 
     Args:
         network: as `supernet.load` gives it.
-        source: a sound file or a video. A video's own lips are used unless `lips` or `no_lips` is given.
-        output: the wav to write, or a folder for it; by default `<name>.enhanced.wav` beside the source. It is mono,
-            16 kHz, 16-bit, as long as the source, and appears only when complete.
-        lips: a video of the talker that starts with the sound.
-        no_lips: use the sound alone.
-        chunk_seconds: length of the pieces that the network sees; memory grows with it.
-        find_lips: from a video to its lip regions, uint8 (88, 88) each, 25 a second.
+        source: a sound file or a video.
+        output: the file to write, or a folder for it; by default `<name>.enhanced.wav` beside the source. It is as long
+            as the source, at its level, and appears only when complete.
+        wanted: how it is done.
 
     Raises:
         UserError: a file is missing or unreadable, holds NaN or no sound, no face is found in a video whose lips are
             to be used, or the output would overwrite an input.
     """
-    source = Path(source)
-    video = Path(lips) if lips is not None else None
-    chunk_frames = round(chunk_seconds * FRAME_RATE)
-    if chunk_frames <= 2 * OVERLAP:
-        raise UserError(f"chunk_seconds: {chunk_seconds:g} is too short; use more than {2 * OVERLAP / FRAME_RATE:g}")
-    if no_lips and video:
-        raise UserError(f"no_lips: contradicts lips {video}; give one of the two")
-    media = headers(source)
-    goal = _goal(source, output)
-    if any(path is not None and goal.resolve() == path.resolve() for path in (source, video)):
+    wanted, source = wanted or Wanted(), Path(source)
+    goal = _goal(source, output, wanted)
+    if any(path is not None and goal.resolve() == path.resolve() for path in (source, wanted.lips)):
         raise UserError(f"output {goal}: would overwrite an input; give another name")
-    if media.pictures and video is None and not no_lips:
-        video = source
-    _describe(source, media, video, next(network.parameters()).device)
-    window = LipWindow(find_lips(video)) if video else None
-    write_atomically(goal, lambda temporary: _write(temporary, network, source, media, window, chunk_frames))
-    return goal
+    sound = Sound.open(source, wanted.audio_track)
+    if wanted.video and not sound.pictures:
+        raise UserError(f"video: {source} has no pictures to keep; leave it out")
+    video = wanted.lips or (source if sound.pictures and not wanted.no_lips else None)
+    _describe(sound, video, wanted, network)
+    people = _people(video, sound, wanted)
+    for talker in people:
+        for words in talker.words:
+            say(f"{source}: {words}")
+    written = []
+    for number, talker in enumerate(people):
+        own = goal.with_name(f"{goal.stem}.{talker.name}{goal.suffix}") if talker.name else goal
+        _enhance(network, sound.again() if number else sound, own, talker, wanted)
+        written.append(own)
+    return written
 
 
-def _goal(source: Path, output: Path | str | None) -> Path:
+def _people(video: Path | None, sound: Sound, wanted: Wanted) -> list[Talker]:
+    if video is None:
+        return [Talker("", None)]
+    return talkers(video, sound, wanted.face, wanted.lip_region, wanted.landmark_model)
+
+
+def _enhance(network: nn.Module, sound: Sound, goal: Path, talker: Talker, wanted: Wanted) -> None:
+    """Read, enhance and write block by block."""
+    track, window = sound.track, LipWindow(talker.lips) if talker.lips else None
+    stereo = wanted.channels == "keep" and len(track.channels) > 1
+    mixer = np.concatenate([track.weights[:, None], to_stereo(track.channels)], axis=1) if stereo else None
+    rate = track.rate if wanted.rate == "source" else SAMPLE_RATE
+    length = 0
+
+    def blocks() -> Iterator[np.ndarray]:
+        nonlocal length
+        noisy = sound.blocks(SAMPLE_RATE, mixer)
+        with _progress(sound) as progress:
+            for block in enhance_stream(network.eval(), noisy, window, wanted.chunk_frames, wanted.strength):
+                length += len(block)
+                progress.update(min(len(block) / SAMPLE_RATE, (progress.total or math.inf) - progress.n))
+                yield block[:, 1:] if stereo else block
+
+    channels = 2 if stereo else 1
+    enhanced = resampled(blocks(), SAMPLE_RATE, rate, channels)
+    if wanted.video:
+        wav = goal.with_name(f".{goal.name}.wav")
+        try:
+            words = write_wav(wav, enhanced, rate, channels)
+            write_video(goal, sound.path, wav)
+        finally:
+            wav.unlink(missing_ok=True)
+    else:
+        words = write_wav(goal, enhanced, rate, channels)
+    for word in (*sound.words, *words):
+        say(f"{sound.path}: {word}")
+    if window and window.seen / FRAME_RATE < length / SAMPLE_RATE - SHORTFALL:
+        say(f"{sound.path}: its sound lasts {length / SAMPLE_RATE:.1f} s, the lips {window.seen / FRAME_RATE:.1f} s; "
+            "the rest was enhanced without lips")  # fmt: skip
+
+
+def _goal(source: Path, output: Path | str | None, wanted: Wanted) -> Path:
+    suffix = (source.suffix.lower() if source.suffix.lower() in VIDEO_SUFFIXES else ".mkv") if wanted.video else ".wav"
     if output is None:
-        return source.with_name(source.stem + MARK)
+        return source.with_name(f"{source.stem}{MARK}{suffix}")
     output = Path(output)
     if output.is_dir():
-        return output / (source.stem + MARK)
-    if output.suffix.lower() != ".wav":
-        raise UserError(f"output {output}: must end in .wav, or be a folder that exists")
+        return output / f"{source.stem}{MARK}{suffix}"
+    allowed = tuple(VIDEO_SUFFIXES) if wanted.video else (".wav",)
+    if output.suffix.lower() not in allowed:
+        raise UserError(f"output {output}: must end in {' or '.join(allowed)}, or be a folder that exists")
     return output
 
 
-def _describe(source: Path, media: Media, video: Path | None, on: torch.device) -> None:
+def _describe(sound: Sound, video: Path | None, wanted: Wanted, network: nn.Module) -> None:
     """Say what will happen to the sound, whose lips are used, and where it is done."""
-    changes = []
-    if media.channels > 1:
-        changes.append(f"the mean of its {media.channels} channels")
-    if media.rate != SAMPLE_RATE:
-        changes.append(f"resampled from {media.rate} Hz to {SAMPLE_RATE} Hz")
+    track, changes = sound.track, []
+    if len(track.channels) > 1 and wanted.channels == "mono":
+        mean = "the centre and" if "FC" in track.channels else "the mean of"
+        changes.append(f"{mean} its {len(track.channels)} channels")
+    if track.rate != SAMPLE_RATE and wanted.rate == "16k":
+        changes.append(f"resampled from {track.rate} Hz to {SAMPLE_RATE} Hz")
+    elif track.rate > SAMPLE_RATE:
+        changes.append(f"at {track.rate} Hz, without what lies above {SAMPLE_RATE // 2000} kHz")
     changes.append(f"with the lips of {video.name}" if video else "without lips")
-    changes.append(f"on {described(on)}")
-    _say(f"{source}: {', '.join(changes)}")
+    changes.append(f"on {described(next(network.parameters()).device)}")
+    say(f"{sound.path}: {', '.join(changes)}")
 
 
-def _write(
-    temporary: Path, network: nn.Module, source: Path, media: Media, window: LipWindow | None, chunk_frames: int
-) -> None:
-    """Read, enhance and write block by block."""
-    clipped = written = 0
-    with (
-        soundfile.SoundFile(temporary, "w", SAMPLE_RATE, 1, "PCM_16", format="WAV") as file,
-        _progress(source, media) as progress,
-    ):
-        for block in enhance_stream(network.eval(), audio_blocks(source), window, chunk_frames):
-            clipped += int((np.abs(block) > 1).sum())
-            written += len(block)
-            file.write(np.clip(block, -1, 1))
-            progress.update(min(len(block) / SAMPLE_RATE, (progress.total or math.inf) - progress.n))
-    if clipped:
-        _say(f"{source}: {clipped} of {written} samples left the range of a wav and were clipped")
-    if window and window.seen / FRAME_RATE < written / SAMPLE_RATE - SHORTFALL:
-        _say(f"{source}: its sound lasts {written / SAMPLE_RATE:.1f} s, the lips {window.seen / FRAME_RATE:.1f} s; "
-             "the rest was enhanced without lips")  # fmt: skip
-
-
-def _progress(source: Path, media: Media) -> tqdm:
-    total = None if media.seconds is None else round(media.seconds, 1)
+def _progress(sound: Sound) -> tqdm:
+    total = None if sound.track.seconds is None else round(sound.track.seconds, 1)
     form = "{desc} {percentage:3.0f} % |{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]" if total else None
-    return tqdm(total=total, desc=f"enhance {source.name}", unit="s", mininterval=1, bar_format=form)
+    return tqdm(total=total, desc=f"enhance {sound.path.name}", unit="s", mininterval=1, bar_format=form)
 
 
-def _say(message: str) -> None:
-    tqdm.write(message, file=sys.stderr)
+def say(message: str) -> None:
+    """A line on the error stream, where there is one."""
+    with suppress(OSError, ValueError):
+        tqdm.write(message, file=sys.stderr)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 import torch
 
@@ -35,8 +36,9 @@ class Mixtures:
         buzz = sum(torch.sin(2 * torch.pi * 120 * k * time) / k for k in range(1, 20))
         speech = buzz * torch.sin(2 * torch.pi * 3 * time).clamp(min=0)
         noise = torch.randn(10, FRAMES * 640, generator=torch.Generator().manual_seed(0)) * speech.std()
-        self.clean = speech.repeat(10, 1)
-        self.mixture = self.clean + noise * torch.tensor([10 ** (-s.snr_db / 20) for s in self.specs])[:, None]
+        self.clean = 0.1 * speech.repeat(10, 1)
+        factors = torch.tensor([10 ** (-s.snr_db / 20) for s in self.specs])[:, None]
+        self.mixture = self.clean + 0.1 * noise * factors
         self.clean[9] = 0
 
     def __len__(self):
@@ -64,6 +66,20 @@ def half_way(mixtures):
         return torch.stack([cleaned[tuple(m[:4].tolist())] for m in mixture])
 
     return network
+
+
+@pytest.mark.parametrize("level", [1e-3, 1e-2, 1, 100])
+def test_a_network_hears_a_list_at_its_own_level_and_without_offset(mixtures, level):
+    def network(mixture, lips, subnet=None):
+        level, offset = mixture.std(1, keepdim=True), mixture.mean(1, keepdim=True).abs()
+        return mixture * ((level > 0.017) & (level < 0.51) & (offset < 0.06 * level))  # deaf to anything else
+
+    other = Mixtures()
+    other.mixture = other.mixture * level + 0.3 * level
+    other.clean *= level
+    scores = [evaluate(network, m, perceptual=False, lips=("none",)).scores for m in (mixtures, other)]
+    gained = [[s.si_snr for s in of if s.signal == "none" and not np.isnan(s.si_snr)] for of in scores]
+    assert len(gained[0]) == 9 and np.abs(np.subtract(*gained)).max() < 0.1
 
 
 def test_each_lips_mode_is_scored_beside_the_noisy_signal(mixtures):

@@ -107,9 +107,10 @@ def link(found: Iterable[Sequence[Face]]) -> list[Track]:
     return tracks
 
 
-def talker(tracks: Iterable[Track]) -> list[Track]:
-    """The tracks that show the talker, the main one first; no two of them share a picture. Empty without a track."""
-    ranked = sorted(tracks, key=lambda track: -track.area)
+def talker(tracks: Iterable[Track], main: Track | None = None) -> list[Track]:
+    """The tracks that show the talker, the main one first, the largest where not given; no two of them share a picture.
+    Empty without a track."""
+    ranked = sorted(tracks, key=lambda track: -track.area if track is not main else -np.inf)
     chosen = ranked[:1]
     for track in ranked[1:]:
         alike = 0.5 <= track.width / ranked[0].width <= 2

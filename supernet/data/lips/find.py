@@ -20,8 +20,8 @@ import numpy as np
 from scipy.ndimage import gaussian_filter1d, median_filter
 
 from supernet.data.lips.faces import Face, Finder, Track, link, reduced, talker
-from supernet.data.media import read_frames
 from supernet.errors import UserError
+from supernet.media.pictures import read_frames
 from supernet.space import REGION
 
 Rule = Literal["detect", "face_track", "landmarks"]
@@ -115,6 +115,56 @@ def find_mouths(
     watch: Callable[[Iterator[np.ndarray]], Iterable[np.ndarray]] = iter,
 ) -> Mouths:
     """Where the talker's mouth is in every picture of a video. Arguments and errors as above."""
+    return find_faces(path, rule, model, watch).mouths()
+
+
+@dataclass(frozen=True)
+class Faces:
+    """All faces of a video, after its first reading.
+
+    Args:
+        path: of the video.
+        frames: how many pictures it has.
+        tracks: the faces.
+        pairs: pictures with those that follow them.
+        offset: from the centre of a face's box to the mouth, in widths; None where its movement tells.
+    """
+
+    path: Path
+    frames: int
+    tracks: list[Track]
+    pairs: Pairs
+    offset: tuple[float, float] | None
+
+    def mouths(self, main: Track | None = None) -> Mouths:
+        """The mouth of one of the tracks, the largest where not given, and of those that stand in for it.
+
+        Raises NoTalkerError when there is none, or it is seen in less than half of the pictures.
+        """
+        tracks = talker(self.tracks, main)
+        seen = sum(len(track.frames) for track in tracks)
+        if not seen:
+            raise NoTalkerError(f"{self.path}: no face found in any picture; give a video that shows the talker's face")
+        if seen < LEAST_SHARE * self.frames:
+            raise NoTalkerError(
+                f"{self.path}: the talker's face is found in {seen} of {self.frames} pictures, fewer than half; "
+                "give a video that shows it longer"
+            )
+        return _mouths(tracks, self.frames, self.pairs, self.offset)
+
+    def regions(self, mouths: Mouths, sound: int = 1) -> Iterator[np.ndarray]:
+        """The lip regions, uint8 (96, 96) each: the video is read a second time."""
+        return (crop(frame, mouths[index]) for index, frame in enumerate(read_frames(self.path, sound)))
+
+
+def find_faces(
+    path: Path | str,
+    rule: Rule = "detect",
+    model: str | None = None,
+    watch: Callable[[Iterator[np.ndarray]], Iterable[np.ndarray]] = iter,
+    sound: int = 1,
+) -> Faces:
+    """All faces of a video. Arguments and errors as above, and the number of the sound track that it goes with."""
     if rule == "landmarks":
         from supernet.data.lips.landmarks import landmark_finder
 
@@ -122,20 +172,10 @@ def find_mouths(
     else:
         finder, offset = Finder(), None
     pairs, found = Pairs(), []
-    for picture in watch(read_frames(path)):
+    for picture in watch(read_frames(path, sound)):
         found.append(finder(picture))
-        if offset is None:
-            pairs.add(picture)
-    tracks = talker(link(found))
-    seen = sum(len(track.frames) for track in tracks)
-    if not seen:
-        raise NoTalkerError(f"{path}: no face found in any picture; give a video that shows the talker's face")
-    if seen < LEAST_SHARE * len(found):
-        raise NoTalkerError(
-            f"{path}: the talker's face is found in {seen} of {len(found)} pictures, fewer than half; "
-            "give a video that shows it longer"
-        )
-    return _mouths(tracks, len(found), pairs, offset)
+        pairs.add(picture)
+    return Faces(Path(path), len(found), link(found), pairs, offset)
 
 
 def check_rule(rule: Rule, model: str | None) -> None:
@@ -218,22 +258,29 @@ def _place(boxes: np.ndarray, own: np.ndarray, pairs: Pairs) -> tuple[float, flo
     It is the centre of what moves in the lower face while the face itself is held still, near a mouth's usual place.
     """
     width, height = PATCH_SIZE
-    x0, y0 = width / 2, (DOWN_THE_FACE + LOWER_LIP - PATCH_TOP) * PATCH
     moved, count = np.zeros((height, width), np.float32), 0
     for index, first, second in pairs.pairs:
         if own[index] and own[index + 1]:
-            patches = [_patch(p, boxes[n] * pairs.scale) for p, n in ((first, index), (second, index + 1))]
+            patches = [patch(p, boxes[n] * pairs.scale) for p, n in ((first, index), (second, index + 1))]
             moved += np.abs(patches[0] - patches[1])
             count += 1
     moved /= max(1, count)
     down, across = np.mgrid[:height, :width] + 0.5
-    near = np.exp(-(((across - x0) / (NEARBY[0] * PATCH)) ** 2 + ((down - y0) / (NEARBY[1] * PATCH)) ** 2) / 2)
+    near = near_mouth()
     weight = (np.clip(moved - np.percentile(moved, 30), 0, None) ** 2 + STILL**2) * near
     x, y = (weight * across).sum() / weight.sum(), (weight * down).sum() / weight.sum()
     return (x - width / 2) / PATCH, y / PATCH + PATCH_TOP - LOWER_LIP
 
 
-def _patch(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
+def near_mouth() -> np.ndarray:
+    """How near to a mouth's usual place each pixel of the lower face is, up to 1, (height, width)."""
+    width, height = PATCH_SIZE
+    x0, y0 = width / 2, (DOWN_THE_FACE + LOWER_LIP - PATCH_TOP) * PATCH
+    down, across = np.mgrid[:height, :width] + 0.5
+    return np.exp(-(((across - x0) / (NEARBY[0] * PATCH)) ** 2 + ((down - y0) / (NEARBY[1] * PATCH)) ** 2) / 2)
+
+
+def patch(picture: np.ndarray, box: np.ndarray) -> np.ndarray:
     """The lower face, float32 (height, width), blurred a little: a box is never quite still."""
     face, scale = Face(*box), PATCH / box[2]
     left, top = face.x - PATCH_SIZE[0] / 2 / scale, face.y + PATCH_TOP * face.width

@@ -16,8 +16,9 @@ from scipy.io import wavfile
 from torchaudio.functional import fftconvolve
 
 from supernet.data.corpus import ROOMS, Made
-from supernet.data.media import AUDIO_SUFFIXES, read_audio
 from supernet.errors import UserError
+from supernet.media.names import AUDIO_SUFFIXES
+from supernet.media.sound import read_audio
 from supernet.storage.files import write_atomically
 from supernet.timing import SAMPLE_RATE
 

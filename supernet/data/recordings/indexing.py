@@ -6,38 +6,29 @@ promises, and refuses one that does not keep it.
 
 from __future__ import annotations
 
-import math
-import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
-from fractions import Fraction
 from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import av
-import soundfile
-from av.container import InputContainer
 from tqdm import tqdm
 
 from supernet.data.corpus import write_lines
-from supernet.data.media import AUDIO_SUFFIXES, first_track
 from supernet.data.recordings.readers import Recording
 from supernet.errors import UserError
+from supernet.media.opening import check_file, opened, picture_track, seconds
+from supernet.media.sound import survey
 from supernet.processes import WorkerDied, WorkerPool
 from supernet.storage.journal import Journal
 from supernet.storage.records import sealed
-from supernet.timing import SAMPLE_RATE
 
 INDEX = "index.jsonl"
 JOURNAL = ".index.jsonl.partial"  # rows as they come; a killed index goes on from it
 TIME_LIMIT = 60  # s for the headers of one file
-FAINTEST = 100  # bytes a second; a file of less holds no sound, whatever length its header claims
-MOST_CHANNELS = 64  # of microphones that record one scene
-LARGEST_KERNEL = 10**8  # taps that bring a sampling rate to 16 kHz; 44.1 kHz needs some 10^5
 SLACK = 0.02  # share of its promised length that a file may lack
 SLACK_SECONDS = 0.1  # and at least this: containers round the ends of their tracks
-ENDLESS = 0x7FFFF000  # bytes; from here on the length in a RIFF header means "unknown", as a stream's
 
 
 @dataclass(frozen=True)
@@ -139,16 +130,15 @@ def probe(path: Path, sound: bool, pictures: bool) -> Tracks:
     """What a file promises by its headers, nothing decoded; where neither is wanted, whether it can be read at all.
 
     Raises UserError, which begins with the path, when the file cannot be what is wanted of it: absent, unreadable,
-    empty, of no known format, without a track, cut short, or of an impossible length or rate.
+    empty, of no known format, without a track, or of an impossible length or rate.
     """
-    _readable(path)
-    if not (sound or pictures):
-        return Tracks()
-    by_soundfile = path.suffix.lower() in AUDIO_SUFFIXES and not pictures
-    tracks = _probe_sound(path) if by_soundfile else _probe_container(path, sound, pictures)
+    check_file(path)
+    tracks = Tracks()
     if sound:
-        _check_sound(path, tracks)
-    return tracks
+        first = survey(path, listen=False)[0][0]
+        length = first.promised or first.seconds or 0.0
+        tracks = Tracks(length, first.rate, len(first.channels))
+    return replace(tracks, **_pictures(path)) if pictures else tracks
 
 
 def lacks(promised: float, seconds: float) -> bool:
@@ -173,86 +163,12 @@ def _draft(recording: Recording, path: Path, sound: bool, pictures: bool) -> Row
     return row
 
 
-def _readable(path: Path) -> None:
-    if path.is_dir():
-        raise UserError(f"{path}: is a folder, not a file; rename or remove it")
-    if path.is_symlink() and not path.exists():
-        raise UserError(f"{path}: is a link to nothing; restore {os.readlink(path)}")
-    if not path.exists():
-        raise UserError(f"{path}: no such file; correct the path")
-    if not path.is_file():
-        raise UserError(f"{path}: is no regular file; remove it")
-    if not os.access(path, os.R_OK):
-        raise UserError(f"{path}: may not be read; change its permissions")
-    if not path.stat().st_size:
-        raise UserError(f"{path}: is empty (0 bytes); replace the file")
-
-
-def _probe_sound(path: Path) -> Tracks:
-    try:
-        with soundfile.SoundFile(path) as file:
-            tracks = Tracks(file.frames / file.samplerate, file.samplerate, file.channels)
-    except soundfile.LibsndfileError as error:
-        raise UserError(f"{path}: cannot be read as audio ({error.error_string}); replace the file") from error
-    _check_riff(path)
-    return tracks
-
-
-def _check_riff(path: Path) -> None:
-    """Refuse a WAV or AIFF file shorter than its header says: libsndfile reads what is left, and does not tell."""
-    with path.open("rb") as file:
-        kind, length = file.read(4), file.read(4)
-    if kind in (b"RIFF", b"FORM"):
-        promised = 8 + int.from_bytes(length, "little" if kind == b"RIFF" else "big")
-        size = path.stat().st_size
-        if size < (1 - SLACK) * promised and promised < ENDLESS:
-            raise UserError(f"{path}: is cut short: {size:,} of {promised:,} bytes; replace the file")
-
-
-def _probe_container(path: Path, sound: bool, pictures: bool) -> Tracks:
-    try:
-        with av.open(str(path)) as container:
-            tracks = Tracks()
-            if sound:
-                track = first_track(container, "audio", path)
-                tracks = replace(tracks, seconds=_seconds(track), rate=track.rate or 0, channels=track.channels)
-            if pictures:
-                stream = first_track(container, "video", path)
-                tracks = replace(
-                    tracks,
-                    picture_seconds=_seconds(stream),
-                    width=stream.width,
-                    height=stream.height,
-                    frame_rate=round(float(stream.average_rate or 0), 3),
-                )
-                if not (tracks.width and tracks.height):
-                    raise UserError(f"{path}: its video track has no size; replace the file")
-            return tracks
-    except UserError:
-        raise
-    except (av.FFmpegError, ValueError) as error:  # ValueError: text in the header that is none
-        raise UserError(
-            f"{path}: cannot be read as sound or video ({getattr(error, 'strerror', error)}); replace it"
-        ) from error
-
-
-def _seconds(stream: av.AudioStream | av.VideoStream) -> float:
-    """Length of a track; where it tells none, that of the file."""
-    if stream.duration:
-        return float(stream.duration * cast(Fraction, stream.time_base))
-    whole = cast(InputContainer, stream.container).duration
-    return whole / av.time_base if whole else 0.0
-
-
-def _check_sound(path: Path, tracks: Tracks) -> None:
-    size = path.stat().st_size
-    if tracks.seconds * FAINTEST > size:
-        claimed = f"{tracks.seconds / 3600:,.1f} hours" if tracks.seconds > 3600 else f"{tracks.seconds:.1f} s"
-        raise UserError(f"{path}: claims {claimed} of sound in {size:,} bytes; replace the file")
-    if not (tracks.rate and tracks.channels):
-        raise UserError(f"{path}: its audio track has no sampling rate or no channel; replace the file")
-    if tracks.channels > MOST_CHANNELS:
-        raise UserError(f"{path}: claims {tracks.channels:,} channels; replace the file")
-    shared = math.gcd(tracks.rate, SAMPLE_RATE)
-    if tracks.rate // shared * (SAMPLE_RATE // shared) > LARGEST_KERNEL:
-        raise UserError(f"{path}: has a sampling rate of {tracks.rate:,} Hz, which no recorder uses; resample it")
+def _pictures(path: Path) -> dict[str, Any]:
+    """What a file promises of its pictures."""
+    with opened(path) as container:
+        stream = picture_track(path, container)
+        length = seconds(stream.duration, stream)
+        if length is None:
+            length = (container.duration or 0) / av.time_base
+        rate = round(float(stream.average_rate or 0), 3)
+        return {"picture_seconds": length, "width": stream.width, "height": stream.height, "frame_rate": rate}

@@ -19,7 +19,6 @@ from tqdm import tqdm
 from supernet.data.corpus import SPLITS, Clip, save_audio, save_lips
 from supernet.data.lips.arrays import read_lip_array
 from supernet.data.lips.find import check_rule, lip_regions
-from supernet.data.media import read_audio
 from supernet.data.mixing.draw import CONDITIONS
 from supernet.data.recordings.indexing import lacks, outcomes, probe
 from supernet.data.recordings.readers import (
@@ -37,6 +36,7 @@ from supernet.data.recordings.readers import (
 from supernet.data.recordings.splits import assign
 from supernet.data.settings import DataSettings
 from supernet.errors import UserError
+from supernet.media.sound import Sound
 from supernet.storage.files import write_text
 from supernet.timing import FRAME_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
 
@@ -45,7 +45,6 @@ TIME_LIMIT = 3600  # s for one file, hours of video on a busy machine; a decoder
 UNEQUAL = 0.1  # share by which sound and pictures of a talker may differ in length
 UNEQUAL_SECONDS = 0.2  # and at least this: some cameras start late
 LIP_DRIFT = 0.5  # the same for lip pictures that come with a corpus
-LOUDEST = 8.0  # full scales; beyond it, numbers are no sound from -1 to 1
 LONGEST_NAME = 255 - len("..wav.partial")  # bytes: what file systems allow, less what is put around a clip's id
 TALKERS: dict[str, Reader] = {  # by data.corpus
     "grid": grid,
@@ -193,19 +192,20 @@ def _decode(recording: Recording, settings: DataSettings) -> tuple[np.ndarray, n
     path, video = recording.sound, recording.video
     promised = probe(path, sound=True, pictures=video == path)
     promised_pictures = promised if video is None or video == path else probe(video, sound=False, pictures=True)
-    wave = read_audio(path)
-    _keeps(path, "sound", promised.seconds, len(wave) / SAMPLE_RATE)
+    sound = Sound.open(path)
+    wave = sound.read()
+    _keeps(path, "sound", promised.seconds, promised.seconds - sound.missing)
     if not wave.any():
         raise UserError(f"{path}: is silent from beginning to end; replace the file")
-    if np.abs(wave).max() > LOUDEST:
-        raise UserError(f"{path}: holds samples up to {np.abs(wave).max():.3g}, and full scale is 1; scale the file")
-    sound = (wave * 32768).round().clip(-32768, 32767).astype(np.int16)
-    if not sound.any():
+    if (loudest := np.abs(wave).max()) > 1:
+        wave /= loudest
+    whole = (wave * 32768).round().clip(-32768, 32767).astype(np.int16)
+    if not whole.any():
         raise UserError(f"{path}: is too faint for 16 bits, and would be silent; make it louder")
     if len(wave) < SAMPLES_PER_FRAME:
         raise UserError(f"{path}: is shorter than one video frame; replace the file")
     if not recording.clip.lips:
-        return sound, None
+        return whole, None
     if recording.lips:
         pictured, drift = recording.lips, LIP_DRIFT
         lips = read_lip_array(recording.lips, recording.lip_rate)
@@ -220,10 +220,10 @@ def _decode(recording: Recording, settings: DataSettings) -> tuple[np.ndarray, n
             f"{pictured}: its pictures last {pictures:.1f} s and the sound {seconds:.1f} s; replace the file"
         )
     frames = min(len(lips), len(wave) // SAMPLES_PER_FRAME)
-    sound = sound[: frames * SAMPLES_PER_FRAME]
-    if not sound.any():
+    whole = whole[: frames * SAMPLES_PER_FRAME]
+    if not whole.any():
         raise UserError(f"{pictured}: its pictures end before anything is heard; replace the file")
-    return sound, lips[:frames]
+    return whole, lips[:frames]
 
 
 def _keeps(path: Path, track: str, promised: float, seconds: float) -> None:

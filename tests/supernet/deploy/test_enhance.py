@@ -1,7 +1,5 @@
 """Enhancing files: lengths, chunks, lips and every kind of bad input."""
 
-from collections import defaultdict
-from functools import partial
 from pathlib import Path
 
 import av
@@ -11,12 +9,15 @@ import soundfile
 import torch
 
 from supernet import AVConvTasNet, SearchSpace
-from supernet.data.lips import find as lips
-from supernet.data.lips.find import Mouth
+from supernet.data.lips.find import Mouth, crop
+from supernet.deploy import enhance as enhancing
 from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
-from supernet.deploy.enhance import enhance, enhance_file, enhance_folder
-from supernet.deploy.reading import lip_frames
+from supernet.deploy.enhance import Wanted, enhance_file
+from supernet.deploy.lips import Talker
+from supernet.deploy.sources import enhance
 from supernet.errors import UserError
+from supernet.media.pictures import read_frames
+from supernet.media.sound import Sound
 
 RATE = 16_000
 
@@ -74,15 +75,19 @@ def write_video(path: Path, seconds: float = 2.0, rate: int = 25, samples: np.nd
 @pytest.fixture
 def mouth_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """The test videos show no face; let the middle of the picture be the mouth."""
-    monkeypatch.setattr(lips, "find_mouths", lambda path, *_: defaultdict(lambda: Mouth(48, 48, 40)))
+
+    def everywhere(path: Path, sound: Sound, *_) -> list[Talker]:
+        return [Talker("", (crop(frame, Mouth(48, 48, 40))[4:92, 4:92] for frame in read_frames(path)))]
+
+    monkeypatch.setattr(enhancing, "talkers", everywhere)
 
 
 @pytest.mark.parametrize("seconds", [0.3, 1.0, 7.99, 8.0, 8.01, 15.0, 23.7])
 def test_chunks_fit_together_at_any_length(network: Recorder, seconds: float) -> None:
     mixture = sound(seconds)
-    blocks = iter(np.array_split(mixture, 1 + len(mixture) // 5000))
+    blocks = iter(np.array_split(mixture[:, None], 1 + len(mixture) // 5000))
 
-    enhanced = np.concatenate(list(enhance_stream(network, blocks, None, chunk_frames=200)))
+    enhanced = np.concatenate(list(enhance_stream(network, blocks, None, chunk_frames=200)))[:, 0]
 
     np.testing.assert_allclose(enhanced, 0.5 * mixture, atol=1e-6)
     assert max(network.lengths) <= 200 * 640
@@ -94,7 +99,7 @@ def test_a_clip_of_one_chunk_equals_the_network(tmp_path: Path) -> None:
     mixture = sound(1.6)
     source = write_wav(tmp_path / "a.wav", mixture)
 
-    enhanced, rate = soundfile.read(enhance_file(network, source), dtype="float32")
+    enhanced, rate = soundfile.read(*enhance_file(network, source), dtype="float32")
 
     expected = network(torch.from_numpy(mixture)[None], None)[0].detach().numpy()
     assert rate == RATE
@@ -107,7 +112,7 @@ def test_cross_fade_joins_estimates_that_disagree() -> None:
             super().forward(mixture, lips)
             return torch.full_like(mixture, float(len(self.lengths)))
 
-    enhanced = np.concatenate(list(enhance_stream(Counter(), iter([sound(12)]), None, chunk_frames=200)))
+    enhanced = np.concatenate(list(enhance_stream(Counter(), iter([sound(12)[:, None]]), None, chunk_frames=200)))[:, 0]
 
     seam = enhanced[7 * RATE : 8 * RATE]
     assert (enhanced[: 7 * RATE] == 1).all() and (enhanced[8 * RATE :] == 2).all()
@@ -119,7 +124,7 @@ def test_other_sample_rates_keep_their_duration_and_content(tmp_path: Path, netw
     time = np.arange(2 * rate) / rate
     source = write_wav(tmp_path / "a.wav", 0.4 * np.sin(2 * np.pi * 440 * time), rate)
 
-    enhanced, written_rate = soundfile.read(enhance_file(network, source))
+    enhanced, written_rate = soundfile.read(*enhance_file(network, source))
 
     expected = 0.2 * np.sin(2 * np.pi * 440 * np.arange(2 * RATE) / RATE)
     assert written_rate == RATE and abs(len(enhanced) - 2 * RATE) <= 1
@@ -139,7 +144,7 @@ def test_stereo_becomes_the_mean_of_its_channels(tmp_path: Path, network: Record
     else:
         soundfile.write(source, np.stack([left, right], 1), RATE)
 
-    enhanced, _ = soundfile.read(enhance_file(network, source))
+    enhanced, _ = soundfile.read(*enhance_file(network, source))
 
     np.testing.assert_allclose(enhanced, 0.25 * (left + right), atol=1e-4)
     assert "mean of its 2 channels" in capsys.readouterr().err
@@ -149,7 +154,7 @@ def test_stereo_becomes_the_mean_of_its_channels(tmp_path: Path, network: Record
 def test_a_video_is_enhanced_with_its_own_lips(tmp_path: Path, network: Recorder, mouth_everywhere, rate: int) -> None:
     source = write_video(tmp_path / "a.mkv", seconds=2.0, rate=rate, samples=sound(2))
 
-    enhanced = soundfile.info(enhance_file(network, source))
+    enhanced = soundfile.info(*enhance_file(network, source))
 
     (lips,) = network.lips
     assert enhanced.frames == 2 * RATE and enhanced.samplerate == RATE
@@ -162,9 +167,9 @@ def test_lips_come_from_a_separate_video_or_not_at_all(tmp_path: Path, network: 
     wav = write_wav(tmp_path / "a.wav", sound(2))
     talking = write_video(tmp_path / "talking.mkv", samples=sound(2))
 
-    enhance_file(network, wav, lips=video)
+    enhance_file(network, wav, wanted=Wanted(lips=video))
     enhance_file(network, wav)
-    enhance_file(network, talking, no_lips=True)
+    enhance_file(network, talking, wanted=Wanted(no_lips=True))
 
     assert [lips is not None for lips in network.lips] == [True, False, False]
 
@@ -172,7 +177,7 @@ def test_lips_come_from_a_separate_video_or_not_at_all(tmp_path: Path, network: 
 def test_lips_are_found_by_the_rule_that_is_given(tmp_path: Path, network: Recorder) -> None:
     source = write_video(tmp_path / "a.mkv", samples=sound(2))  # shows no face, but could be a face track
 
-    enhance_file(network, source, find_lips=partial(lip_frames, rule="face_track"))
+    enhance_file(network, source, wanted=Wanted(lip_region="face_track"))
 
     (lips,) = network.lips
     assert lips is not None and lips.shape[1] == 50
@@ -183,7 +188,7 @@ def test_sound_that_outlasts_its_video_goes_on_without_lips(
 ) -> None:
     video, wav = write_video(tmp_path / "face.mkv", seconds=6), write_wav(tmp_path / "a.wav", sound(20))
 
-    enhance_file(network, wav, lips=video)
+    enhance_file(network, wav, wanted=Wanted(lips=video))
 
     assert [lips is not None for lips in network.lips] == [True, False, False]
     assert network.lips[0][0, 150:].eq(network.lips[0][0, 149]).all()  # the last picture stands
@@ -204,7 +209,7 @@ def test_lip_window_moves_with_the_chunks() -> None:
 def test_silence_stays_silent(tmp_path: Path) -> None:
     network = AVConvTasNet(SearchSpace.smallest, 1 / 8).eval()
 
-    enhanced, _ = soundfile.read(enhance_file(network, write_wav(tmp_path / "a.wav", np.zeros(RATE))))
+    enhanced, _ = soundfile.read(*enhance_file(network, write_wav(tmp_path / "a.wav", np.zeros(RATE))))
 
     assert np.isfinite(enhanced).all() and np.abs(enhanced).max() < 1e-3
 
@@ -228,7 +233,7 @@ def corrupt_video(folder: Path) -> Path:
         (corrupt_video, "cannot be read"),
         (lambda folder: folder / "absent.wav", "no such file"),
         (lambda folder: write_wav(folder / "empty.wav", np.zeros(0)), "no sound at all"),
-        (lambda folder: write_video(folder / "mute.mkv"), "no sound to enhance"),
+        (lambda folder: write_video(folder / "mute.mkv"), "has no audio track"),
         (lambda folder: write_video(folder / "faceless.mkv", samples=sound(2)), "no face found.*--no_lips"),
     ],
     ids=["nan", "corrupt", "absent", "empty", "mute", "faceless"],
@@ -262,9 +267,9 @@ def test_sources_are_never_overwritten(tmp_path: Path, network: Recorder) -> Non
     with pytest.raises(UserError, match="must end in .wav"):
         enhance_file(network, source, output=tmp_path / "b.mp3")
     with pytest.raises(UserError, match="contradicts"):
-        enhance_file(network, source, lips=tmp_path / "v.mp4", no_lips=True)
+        enhance_file(network, source, wanted=Wanted(lips=tmp_path / "v.mp4", no_lips=True))
     with pytest.raises(UserError, match="chunk_seconds"):
-        enhance_file(network, source, chunk_seconds=1)
+        enhance_file(network, source, wanted=Wanted(chunk_seconds=1))
 
     assert source.read_bytes() == before
 
@@ -285,4 +290,4 @@ def test_a_folder_is_enhanced_whole_and_its_failures_are_told(tmp_path: Path, ne
 
 def test_an_empty_folder_is_an_error(tmp_path: Path, network: Recorder) -> None:
     with pytest.raises(UserError, match="no sound or video file"):
-        enhance_folder(network, tmp_path)
+        enhance(network, tmp_path)

@@ -15,9 +15,9 @@ import re
 from pathlib import Path
 
 from supernet.data.corpus import Clip, Split
-from supernet.data.media import AUDIO_SUFFIXES as AUDIO
 from supernet.data.recordings.readers import Recording, count, draft, field, found_below, named, rows
 from supernet.errors import UserError
+from supernet.media.names import AUDIO_SUFFIXES as AUDIO
 
 PARTS: dict[str, tuple[Split, ...]] = {"train": ("train", "val"), "dev": ("test",)}
 LISTS = {"music": "masker_music_list.json", "noise": "masker_nonspeech_list.json", "speech": "masker_speech_list.json"}

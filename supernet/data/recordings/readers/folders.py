@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import cast
 
 from supernet.data.corpus import SPLITS, Role, Split
-from supernet.data.media import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 from supernet.data.recordings.names import noise_kind, speech_speaker
 from supernet.data.recordings.readers import Recording, draft, files, named
+from supernet.media.names import AUDIO_SUFFIXES, VIDEO_SUFFIXES
 
 
 def read(root: Path, key: str) -> list[Recording]:

@@ -29,7 +29,7 @@ GOOD = 200 if EACH > 1 else 12
 VIDEO = (".mp4", ".mkv")
 
 
-BY_DECODING = ("cut", "scrambled", "garbage", "nan", "infinite", "silent", "unscaled", "faceless", "unequal")
+BY_DECODING = ("cut", "scrambled", "garbage", "nan", "infinite", "silent", "faceless", "unequal")
 
 
 @dataclass

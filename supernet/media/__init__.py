@@ -1,0 +1,1 @@
+"""Files that people have: opened by what they hold, sound and pictures on one time line. Without torch."""
