@@ -19,9 +19,9 @@ import cv2
 import numpy as np
 
 from supernet.data.lips.find import Mouths, find_mouths
+from supernet.errors import UserError
 from supernet.media.names import VIDEO_SUFFIXES
 from supernet.media.pictures import read_frames
-from supernet.errors import UserError
 from supernet.space import REGION
 
 MARKS = Path(__file__).with_name("grid_mouths.csv")
