@@ -12,6 +12,7 @@ import re
 from pathlib import Path
 
 CLUSTER, TIMESTAMP, SIMPLE, GROUP = b"\x1f\x43\xb6\x75", b"\xe7", 0xA3, 0xA0
+CHECKSUM = b"\xbf\x84"  # and four bytes
 UNKNOWN_SIZE = b"\x01\xff\xff\xff\xff\xff\xff\xff"
 IN_A_ROW = 3  # elements that must follow each other, or end with the file, before they are believed
 MOST_TRACKS = 32
@@ -87,6 +88,8 @@ def _timestamp(content: mmap.mmap, cluster: int) -> bytes | None:
     """The element with a cluster's time, which its blocks count from."""
     _, width = _number(content, cluster + len(CLUSTER))
     at = cluster + len(CLUSTER) + width
+    if content[at : at + 2] == CHECKSUM:
+        at += 6
     if content[at : at + 1] != TIMESTAMP:
         return None
     size, width = _number(content, at + 1)

@@ -29,6 +29,8 @@ Track = AudioStream | VideoStream
 BACK = 1.0  # s by which stamps go back where they start again; less is the order of decoding
 AHEAD = 3600.0  # s by which they go ahead where they are wrong; less is a pause
 NO_MEDIA = {"tty", "hls", "concat", "dash", "sdp", "rtsp", "srt", "ass", "webvtt", "ffmetadata", "lrc", "subviewer"}
+UNSTAMPED = {"mp3", "aac", "ac3", "eac3", "dts", "mp2"}  # streams of frames alone, whose times are counted
+TAGS = (b"ID3", b"TAG", b"APETAGEX")  # text between such frames
 TRIES = 100  # packets in a row that cannot be read, after which a file ends
 
 
@@ -117,6 +119,7 @@ class Reader:
         self._latest: dict[int, Fraction] = {}  # of each track, on the common clock
         self._end = Fraction(0)
         self._place = 0  # in the file, bytes
+        self._bytes = self._count = 0  # of the packets
 
     def frames(self, track: Any) -> Iterator[Any]:
         """The decoded frames of one of the tracks; what cannot be decoded is left out, and counted in `breaks`."""
@@ -125,7 +128,9 @@ class Reader:
                 try:
                     yield from track.decode(packet)
                 except av.FFmpegError:
-                    self.breaks += 1
+                    if packet is not None and not bytes(packet).startswith(TAGS):
+                        self.breaks += 1
+                        self._lose(packet)
 
     def __iter__(self) -> Iterator[Packet]:
         yield from self._packets(self.container, 0)
@@ -153,8 +158,15 @@ class Reader:
             if packet.pos is not None and packet.pos >= 0:
                 self._place = max(self._place, offset + packet.pos + packet.size)
             if packet.size:  # FFmpeg ends with empty ones
+                self._bytes, self._count = self._bytes + packet.size, self._count + 1
                 self._move(packet)
                 yield packet
+
+    def _lose(self, packet: Packet) -> None:
+        """In a stream of frames alone, a packet that is no frame, but longer than one, is the time of several."""
+        if self.container.format.name in UNSTAMPED and packet.duration and packet.time_base is not None:
+            frames = round(packet.size * self._count / self._bytes)
+            self._shifts[-1] += max(0, frames - 1) * packet.duration * packet.time_base
 
     def _move(self, packet: Packet) -> None:
         """A packet's stamps onto the common clock."""

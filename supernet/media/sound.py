@@ -169,7 +169,7 @@ class Sound:
         if breaks:
             self.words.append(f"is damaged in {_times(breaks, 'place')}; {silent:.2f} s of its sound are silent there")
         elif silent:
-            self.words.append(f"its sound pauses by its time stamps, for {silent:.2f} s in all")
+            self.words.append(f"its time stamps leave {silent:.2f} s without sound, which are silent")
         if line.led:
             self.words.append(f"its sound begins {line.led / line.rate:.2f} s after the pictures; silence leads it")
         if joints:
