@@ -16,6 +16,7 @@ import argparse
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -118,7 +119,7 @@ def at_level(wave: np.ndarray, beside: np.ndarray, db: float) -> np.ndarray:
 
 def pictures(path: Path) -> list[np.ndarray]:
     with av.open(str(path)) as container:
-        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+        return [frame.to_ndarray(width=360, height=288, format="rgb24") for frame in container.decode(video=0)]
 
 
 def side_by_side(
@@ -154,7 +155,7 @@ def write(path: Path, frames: Iterator[np.ndarray], wave: np.ndarray) -> None:
             container.mux(track.encode(av.VideoFrame.from_ndarray(frame, format="rgb24")))
         container.mux(track.encode(None))
         block = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
-        block.sample_rate = SAMPLE_RATE
+        block.sample_rate, block.time_base, block.pts = SAMPLE_RATE, Fraction(1, SAMPLE_RATE), 0
         container.mux(sound.encode(block))
         container.mux(sound.encode(None))
 

@@ -78,7 +78,11 @@ class Wanted:
 
 
 def enhance_file(
-    network: nn.Module, source: Path | str, output: Path | str | None = None, wanted: Wanted | None = None
+    network: nn.Module,
+    source: Path | str,
+    output: Path | str | None = None,
+    wanted: Wanted | None = None,
+    name: str = "",
 ) -> list[Path]:
     """Enhance one file of any length, sample rate and number of channels, and return where the results lie: one, or one
     for each talker where all are wanted.
@@ -89,6 +93,7 @@ def enhance_file(
         output: the file to write, or a folder for it; by default `<name>.enhanced.wav` beside the source. It is as long
             as the source, at its level, and appears only when complete.
         wanted: how it is done.
+        name: what the source is called, where that is not its path.
 
     Raises:
         UserError: a file is missing or unreadable, holds NaN or no sound, no face is found in a video whose lips are
@@ -99,6 +104,7 @@ def enhance_file(
     if any(path is not None and goal.resolve() == path.resolve() for path in (source, wanted.lips)):
         raise UserError(f"output {goal}: would overwrite an input; give another name")
     sound = Sound.open(source, wanted.audio_track)
+    sound.name = name or sound.name
     if wanted.video and not sound.pictures:
         raise UserError(f"video: {source} has no pictures to keep; leave it out")
     video = wanted.lips or (source if sound.pictures and not wanted.no_lips else None)
@@ -106,7 +112,7 @@ def enhance_file(
     people = _people(video, sound, wanted)
     for talker in people:
         for words in talker.words:
-            say(f"{source}: {words}")
+            say(f"{sound.name}: {words}")
     written = []
     for number, talker in enumerate(people):
         own = goal.with_name(f"{goal.stem}.{talker.name}{goal.suffix}") if talker.name else goal
@@ -150,9 +156,9 @@ def _enhance(network: nn.Module, sound: Sound, goal: Path, talker: Talker, wante
     else:
         words = write_wav(goal, enhanced, rate, channels)
     for word in (*sound.words, *words):
-        say(f"{sound.path}: {word}")
+        say(f"{sound.name}: {word}")
     if window and window.seen / FRAME_RATE < length / SAMPLE_RATE - SHORTFALL:
-        say(f"{sound.path}: its sound lasts {length / SAMPLE_RATE:.1f} s, the lips {window.seen / FRAME_RATE:.1f} s; "
+        say(f"{sound.name}: its sound lasts {length / SAMPLE_RATE:.1f} s, the lips {window.seen / FRAME_RATE:.1f} s; "
             "the rest was enhanced without lips")  # fmt: skip
 
 
@@ -181,13 +187,13 @@ def _describe(sound: Sound, video: Path | None, wanted: Wanted, network: nn.Modu
         changes.append(f"at {track.rate} Hz, without what lies above {SAMPLE_RATE // 2000} kHz")
     changes.append(f"with the lips of {video.name}" if video else "without lips")
     changes.append(f"on {described(next(network.parameters()).device)}")
-    say(f"{sound.path}: {', '.join(changes)}")
+    say(f"{sound.name}: {', '.join(changes)}")
 
 
 def _progress(sound: Sound) -> tqdm:
     total = None if sound.track.seconds is None else round(sound.track.seconds, 1)
     form = "{desc} {percentage:3.0f} % |{bar}| {n:.0f}/{total:.0f} s [{elapsed}<{remaining}]" if total else None
-    return tqdm(total=total, desc=f"enhance {sound.path.name}", unit="s", mininterval=1, bar_format=form)
+    return tqdm(total=total, desc=f"enhance {Path(sound.name).name}", unit="s", mininterval=1, bar_format=form)
 
 
 def say(message: str) -> None:

@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 from torch import nn
@@ -43,8 +43,8 @@ def enhance(
     """
     named = [sources] if isinstance(sources, Path | str) else list(sources)
     if len(named) == 1 and not Path(named[0]).is_dir():
-        with _file(named[0], output) as (path, goal):
-            return enhance_file(network, path, goal, wanted)
+        with _kept(named[0], output) as (path, name):
+            return enhance_file(network, path, output, wanted, name)
     if wanted and wanted.lips:
         raise UserError(f"lips: one video cannot serve {len(named)} sources or a folder; enhance them one by one")
     target = Path(output) if output else None
@@ -89,20 +89,21 @@ def _found(source: Path, recursive: bool) -> list[tuple[Path, Path]]:
 
 
 @contextmanager
-def _file(source: Path | str, output: Path | str | None) -> Iterator[tuple[Path, Path | str | None]]:
-    """A source as a file that can be read twice: what comes through a pipe is kept until it is done."""
+def _kept(source: Path | str, output: Path | str | None) -> Iterator[tuple[Path, str]]:
+    """A source as a file that can be read twice, and what it is called: what comes through a pipe is kept until the
+    end."""
     piped = str(source) == PIPE
     if not piped and not (os.path.exists(source) and stat.S_ISFIFO(os.stat(source).st_mode)):
-        yield Path(source), output
+        yield Path(source), ""
         return
-    if output is None:
-        raise UserError("output: not given; what comes through a pipe has no name, so give --output FILE.wav")
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / ("standard input" if piped else Path(source).name)
-        with path.open("wb") as kept:
-            if piped:
-                shutil.copyfileobj(sys.stdin.buffer, kept)
-            else:
-                with open(source, "rb") as pipe:
-                    shutil.copyfileobj(pipe, kept)
-        yield path, output
+    if output is None or Path(output).is_dir():
+        raise UserError("output: must name a file, since what comes through a pipe has no name; give --output FILE.wav")
+    name = "standard input" if piped else str(source)
+    with tempfile.NamedTemporaryFile() as kept:
+        with nullcontext(sys.stdin.buffer) if piped else open(source, "rb") as pipe:
+            shutil.copyfileobj(pipe, kept)
+        kept.flush()
+        try:
+            yield Path(kept.name), name
+        except UserError as error:
+            raise UserError(str(error).replace(kept.name, name)) from error

@@ -14,25 +14,24 @@ import numpy as np
 import soundfile
 
 from supernet.errors import UserError
-from supernet.media.opening import opened, picture_track, seconds
+from supernet.media.opening import Reader, opened, picture_track, seconds
 from supernet.storage.files import write_atomically
 
 Timed = tuple[Fraction, av.Packet]  # s
 
 COPY = 1 << 18  # samples copied at a time
-QUIET = {
-    "PCM_24": 10 ** (-50 / 20),
-    "FLOAT": 10 ** (-100 / 20),
-}  # full scales at most, under which more bits are needed
+LOUD = 2.0  # full scales; a recording that goes beyond is one of floats, which keep its level
+QUIET = {"PCM_24": (10 ** (-50 / 20), "24"), "FLOAT": (1e-5, "32-bit floats")}  # by its loudest sample
 LARGEST_WAV = 4_000_000_000  # bytes; beyond it, RF64
+FRAMES = {"aac": 1024, "libopus": 960}  # samples that an encoder takes at a time
 VIDEO_SUFFIXES = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "aac", ".webm": "libopus"}
 
 
 def write_wav(goal: Path, blocks: Iterator[np.ndarray], rate: int, channels: int) -> list[str]:
     """Write blocks, float32 (samples, channels), and return what should be said of the result.
 
-    It appears only when complete: 16-bit; with more bits where it is faint, and in floats where it goes beyond full
-    scale, so that it always comes at its own level.
+    It appears only when complete: 16-bit; with more bits where it is faint, and in floats where it goes far beyond full
+    scale, so that it comes at its own level.
     """
     words: list[str] = []
 
@@ -42,14 +41,14 @@ def write_wav(goal: Path, blocks: Iterator[np.ndarray], rate: int, channels: int
             for block in blocks:
                 whole.write(np.ascontiguousarray(block, np.float32).tobytes())
                 peak, size = max(peak, float(np.abs(block).max(initial=0.0))), size + block.size
-            subtype, reason = _subtype(peak)
+            subtype, factor, reason = _form(peak)
             words.extend(reason)
             form = "WAV" if 4 * size < LARGEST_WAV else "RF64"
             whole.seek(0)
             try:
                 with soundfile.SoundFile(temporary, "w", rate, channels, subtype, format=form) as file:
                     while part := whole.read(4 * COPY * channels):
-                        file.write(np.frombuffer(part, np.float32).reshape(-1, channels))
+                        file.write(factor * np.frombuffer(part, np.float32).reshape(-1, channels))
             except soundfile.LibsndfileError as error:
                 raise OSError(errno.EIO, f"cannot be written ({error.error_string})", str(goal)) from error
 
@@ -57,15 +56,18 @@ def write_wav(goal: Path, blocks: Iterator[np.ndarray], rate: int, channels: int
     return words
 
 
-def _subtype(peak: float) -> tuple[str, list[str]]:
-    """How samples up to `peak` are written, and a word on it where that is not in 16 bits."""
+def _form(peak: float) -> tuple[str, np.float32, list[str]]:
+    """How samples up to `peak` are written: in which form, times what, and a word on it where that is not in 16 bits as
+    they are."""
+    if peak > LOUD:
+        return "FLOAT", np.float32(1), [f"goes up to {peak:.2f} full scales, and is written in 32-bit floats"]
     if peak > 1:
-        return "FLOAT", [f"goes up to {peak:.2f} full scales, and is written in 32-bit floats"]
-    if 0 < peak < QUIET["FLOAT"]:
-        return "FLOAT", ["is too quiet for 24 bits, and is written in 32-bit floats"]
-    if 0 < peak < QUIET["PCM_24"]:
-        return "PCM_24", ["is too quiet for 16 bits, and is written in 24"]
-    return "PCM_16", []
+        words = f"would go beyond full scale, and is written {20 * np.log10(peak):.1f} dB lower"
+        return "PCM_16", np.float32(0.9999 / peak), [words]
+    for form, (most, bits) in reversed(QUIET.items()):
+        if 0 < peak < most:
+            return form, np.float32(1), [f"is too quiet for 16 bits, and is written in {bits}"]
+    return "PCM_16", np.float32(1), []
 
 
 def write_video(goal: Path, source: Path, sound: Path) -> None:
@@ -82,9 +84,9 @@ def write_video(goal: Path, source: Path, sound: Path) -> None:
             starts = [s for t in (*film.streams.audio, track) if (s := seconds(t.start_time, t)) is not None]
             begin = min(starts, default=0.0)
             try:
-                pictures = target.add_stream_from_template(track)
-                voice = target.add_stream(codec, rate=48_000, layout=heard.layout.name)
-                packets = _by_time(_shifted(film, track, pictures, begin), _encoded(wave, voice))
+                pictures = target.add_stream_from_template(track, opaque=True)
+                voice = target.add_stream(codec, rate=48_000, layout="mono" if heard.channels == 1 else "stereo")
+                packets = _by_time(_shifted(Reader(source, film, [track]), pictures, begin), _encoded(wave, voice))
                 for packet in packets:
                     target.mux(packet)
             except (av.FFmpegError, ValueError) as error:
@@ -96,9 +98,9 @@ def write_video(goal: Path, source: Path, sound: Path) -> None:
     write_atomically(goal, write)
 
 
-def _shifted(film, track, pictures, begin: float) -> Iterator[Timed]:
+def _shifted(reader: Reader, pictures, begin: float) -> Iterator[Timed]:
     """The packets of the pictures, on a clock that begins with the sound."""
-    for packet in film.demux(track):
+    for packet in reader:
         if packet.dts is None:
             continue
         shift = round(begin / packet.time_base)
@@ -110,7 +112,7 @@ def _shifted(film, track, pictures, begin: float) -> Iterator[Timed]:
 
 def _encoded(wave, voice) -> Iterator[Timed]:
     """The packets of the sound, encoded."""
-    form = av.AudioResampler(voice.codec_context.format, voice.codec_context.layout, 48_000, voice.frame_size or 960)
+    form = av.AudioResampler(voice.codec_context.format, voice.codec_context.layout, 48_000, FRAMES[voice.name])
     for frame in (*wave.decode(audio=0), None):
         for part in (*form.resample(frame),):
             for packet in voice.encode(part):

@@ -81,6 +81,7 @@ class Sound:
         pictures: whether there are moving pictures too.
         missing: how much less was there than its header promises, s; known once all blocks were read.
         words: what should be said of it; complete once all blocks were read.
+        name: what it is called; its path where not given.
     """
 
     path: Path
@@ -89,6 +90,10 @@ class Sound:
     pictures: bool
     missing: float = 0.0
     words: list[str] = field(default_factory=list)
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        self.name = self.name or str(self.path)
 
     @classmethod
     def open(cls, path: Path, number: int | None = None) -> Sound:
@@ -111,7 +116,7 @@ class Sound:
 
     def again(self) -> Sound:
         """The same sound with nothing to say yet, for another reading."""
-        return Sound(self.path, self.track, self.tracks, self.pictures)
+        return Sound(self.path, self.track, self.tracks, self.pictures, name=self.name)
 
     def blocks(self, rate: int | None = SAMPLE_RATE, weights: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """Float32 (samples, channels) at `rate` Hz, the track's own where None, in order.
