@@ -26,6 +26,17 @@ def promised(path: Path, form: str, seconds: float | None, byte_rate: float) -> 
     return seconds if kinds & BY_HEADER else None
 
 
+def unfinished(path: Path, form: str) -> bool:
+    """Whether an Ogg stream lacks its last page, so that something is missing, and nobody knows how much."""
+    if form != "ogg":
+        return False
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - HEAD))
+        end = file.read()
+    last = end.rfind(b"OggS")
+    return last < 0 or not end[last + 5 : last + 6] or not end[last + 5] & 4
+
+
 def _riff(path: Path, byte_rate: float) -> float | None:
     """By the length of the chunk `data`, which FFmpeg corrects to what is there."""
     with path.open("rb") as file:

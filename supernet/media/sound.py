@@ -21,7 +21,7 @@ from av.container import InputContainer
 from supernet.errors import UserError
 from supernet.media.mixdown import to_mono
 from supernet.media.opening import Reader, film_of, films, opened, seconds, sound_tracks
-from supernet.media.promise import promised
+from supernet.media.promise import promised, unfinished
 from supernet.media.rates import Resampler, resampled
 from supernet.media.timeline import Timeline
 from supernet.media.voice import voice
@@ -149,7 +149,10 @@ class Sound:
             if line is None or not line.length:
                 raise UserError(f"{self.path}: holds no sound at all; replace the file")
             yield from self._trimmed(line, list(line.flush()), reader.joints)
+            form = container.format.name
         self._tell(line, reader.breaks, reader.joints)
+        if unfinished(self.path, form):
+            self.words.append(f"breaks off after {line.sounding:.2f} s, before its end")
 
     def _trimmed(self, line: Timeline, blocks: list[np.ndarray], joints: int) -> Iterator[np.ndarray]:
         """The last blocks, without what an encoder added to fill its last frame."""

@@ -36,10 +36,10 @@ def encoded(
     """A file of sound tracks, each (samples,) or (channels, samples); `starts` are their first times, s."""
     file = io.BytesIO()
     with av.open(file, "w", format=form) as container:
-        for number, wave in enumerate(tracks):
-            wave = np.atleast_2d(wave).astype(np.float32)
-            names = layout or {1: "mono", 2: "stereo", 6: "5.1"}[len(wave)]
-            track = container.add_stream(codec, rate=rate_out or rate, layout=names)
+        waves = [np.atleast_2d(wave).astype(np.float32) for wave in tracks]
+        layouts = [layout or {1: "mono", 2: "stereo", 6: "5.1"}[len(wave)] for wave in waves]
+        streams = [container.add_stream(codec, rate=rate_out or rate, layout=names) for names in layouts]
+        for number, (wave, names, track) in enumerate(zip(waves, layouts, streams, strict=True)):
             context = track.codec_context
             size = context.frame_size or block
             form_of = av.AudioResampler(context.format, context.layout, rate_out or rate, size)
