@@ -7,11 +7,13 @@ them, are its options. What a user can mend ends as one line on the error stream
 from __future__ import annotations
 
 import inspect
+import io
 import os
 import signal
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from importlib import import_module, resources
 from importlib.metadata import version
@@ -168,14 +170,29 @@ class Terminated(BaseException):
         self.number = number
 
 
+class Forgiving(io.TextIOWrapper):
+    """The error stream, which may be full or closed at its other end: then what is said is lost, and nothing else."""
+
+    def write(self, text: str) -> int:
+        with suppress(OSError, ValueError):
+            super().write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        with suppress(OSError, ValueError):
+            super().flush()
+
+
 def _prepare_streams() -> None:
     """A stream that is closed, or knows fewer characters than a file's name has, is no reason to fail; a signal that
     ends the program lets it clear up."""
     for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
         if stream is None:
             setattr(sys, name, open(os.devnull, "w"))
-        elif hasattr(stream, "reconfigure"):
+        elif isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")
+    if type(sys.stderr) is io.TextIOWrapper:
+        sys.stderr = Forgiving(sys.stderr.buffer, sys.stderr.encoding, "replace", line_buffering=True)
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) == signal.SIG_DFL:

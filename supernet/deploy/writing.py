@@ -46,7 +46,10 @@ def write_wav(goal: Path, blocks: Iterator[np.ndarray], rate: int, channels: int
             form = "WAV" if 4 * size < LARGEST_WAV else "RF64"
             whole.seek(0)
             try:
-                with soundfile.SoundFile(temporary, "w", rate, channels, subtype, format=form) as file:
+                with (  # by its number, since libsndfile knows not every name
+                    temporary.open("wb") as raw,
+                    soundfile.SoundFile(raw.fileno(), "w", rate, channels, subtype, format=form, closefd=False) as file,
+                ):
                     while part := whole.read(4 * COPY * channels):
                         file.write(factor * np.frombuffer(part, np.float32).reshape(-1, channels))
             except soundfile.LibsndfileError as error:

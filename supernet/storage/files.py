@@ -3,6 +3,7 @@ were damaged since."""
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -10,7 +11,7 @@ import re
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar, overload
+from typing import IO, Any, TypeVar, overload
 
 from supernet.errors import UserError
 from supernet.storage.records import HASH, decode, sealed
@@ -26,18 +27,29 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.partial"
-    try:
-        temporary.touch()  # the system's own error for a place that cannot be written, whatever library writes
-        mode = temporary.stat().st_mode
-        write(temporary)
-        temporary.chmod(mode)  # safetensors leaves its files to their owner alone
-        os.replace(temporary, path)
-    except BaseException as error:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        if isinstance(error, OSError) and error.filename is None:
-            error.filename = str(path)
-        raise
+    with open(temporary, "ab") as held:  # the system's own error for a place that cannot be written
+        _hold(held, path)
+        try:
+            mode = temporary.stat().st_mode
+            os.truncate(temporary, 0)  # of a run that was killed
+            write(temporary)
+            temporary.chmod(mode)  # safetensors leaves its files to their owner alone
+            os.replace(temporary, path)
+        except BaseException as error:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
+            if isinstance(error, OSError) and error.filename is None:
+                error.filename = str(path)
+            raise
+
+
+def _hold(file: IO[bytes], path: Path) -> None:
+    """Keep others from writing the same path. Raises UserError where one does."""
+    with suppress(OSError):  # of a file system that has no locks
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{path}: is being written by another run; wait for it, or give another name") from None
 
 
 def write_text(path: Path, text: str) -> None:
