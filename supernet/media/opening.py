@@ -26,8 +26,8 @@ from supernet.media import matroska
 
 Track = AudioStream | VideoStream
 
-BACK = 1.0  # s by which stamps go back where they start again; less is the order of decoding
-AHEAD = 3600.0  # s by which they go ahead where they are wrong; less is a pause
+BACK = Fraction(1)  # s by which stamps go back where they start again; less is the order of decoding
+AHEAD = 3600.0  # s by which they go ahead where they are wrong; less may be a pause
 NO_MEDIA = {"tty", "hls", "concat", "dash", "sdp", "rtsp", "srt", "ass", "webvtt", "ffmetadata", "lrc", "subviewer"}
 UNSTAMPED = {"mp3", "aac", "ac3", "eac3", "dts", "mp2"}  # streams of frames alone, whose times are counted
 TAGS = (b"ID3", b"TAG", b"APETAGEX")  # text between such frames
@@ -113,6 +113,8 @@ class Reader:
         self.path, self.container = path, container
         self.tracks = [track.index for track in tracks]
         self.joints = 0  # where the stamps started again
+        whole = container.duration / av.time_base if container.duration else AHEAD
+        self._ahead = min(AHEAD, whole + BACK)  # s; no pause is longer than the file
         self.breaks = 0  # where packets could not be read
         self._part = dict.fromkeys(self.tracks, 0)
         self._shifts = [Fraction(0)]  # of each part, s
@@ -149,6 +151,9 @@ class Reader:
                 packet = next(packets)
             except StopIteration:
                 return
+            except IndexError:  # of a track that begins in the middle, which PyAV does not know
+                packets = container.demux(*tracks)
+                continue
             except av.FFmpegError:
                 failed += 1
                 self.breaks += failed == 1
@@ -176,7 +181,7 @@ class Reader:
         track, base = packet.stream.index, packet.time_base
         time = stamp * base + self._shifts[self._part[track]]
         latest = self._latest.get(track)
-        if latest is not None and not -BACK <= time - latest <= AHEAD:
+        if latest is not None and not -BACK <= time - latest <= self._ahead:
             self._part[track] += 1
             if self._part[track] == len(self._shifts):
                 self._shifts.append(self._end - stamp * base)
@@ -187,4 +192,4 @@ class Reader:
             packet.pts = None if packet.pts is None else packet.pts + round(shift)
             packet.dts = None if packet.dts is None else packet.dts + round(shift)
         self._latest[track] = max(time, latest) if latest is not None and -BACK <= time - latest else time
-        self._end = max(self._end, time + (packet.duration or 0) * base)
+        self._end = max(self._end, time + min((packet.duration or 0) * base, BACK))

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 JITTER = 0.05  # s; stamps that are less off are rounding
+PIECE = 1 << 16  # samples of silence given at a time
 BELIEVED = 0.5  # s of sound that must agree on a pause, or a single late packet would make one
 
 
@@ -66,14 +67,15 @@ class Timeline:
         pause, (_, broken, block) = min(pause for pause, *_ in self._waiting), self._waiting[0]
         first = self.done == 0
         if pause > (1.5 / self.rate if first or broken else JITTER):
-            silence = np.zeros((round(pause * self.rate), block.shape[1]), np.float32)
-            self._waiting = deque((p - len(silence) / self.rate, b, x) for p, b, x in self._waiting)
-            self.done += len(silence)
+            silence = round(pause * self.rate)
+            self._waiting = deque((p - silence / self.rate, b, x) for p, b, x in self._waiting)
+            self.done += silence
             if first:
-                self.led = len(silence)
+                self.led = silence
             else:
-                self.silence += len(silence)
-            yield silence
+                self.silence += silence
+            for at in range(0, silence, PIECE):
+                yield np.zeros((min(PIECE, silence - at), block.shape[1]), np.float32)
         self._waiting.popleft()
         self._length -= len(block)
         self.done += len(block)
