@@ -7,7 +7,8 @@ into the next. A clip of ordinary level that fits one chunk is enhanced exactly 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import islice
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor, nn
 
 from supernet.deploy.level import Level
 from supernet.deploy.spectra import masked
+from supernet.deploy.together import separated
 from supernet.errors import UserError
 from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
@@ -53,17 +55,18 @@ class LipWindow:
 def enhance_stream(
     network: nn.Module,
     blocks: Iterator[np.ndarray],
-    lips: LipWindow | None,
+    lips: Sequence[LipWindow | None],
     chunk_frames: int,
     strength: float = 1.0,
 ) -> Iterator[np.ndarray]:
-    """Noisy blocks to enhanced blocks, float32 (samples, channels) each; in all as many samples as came in.
+    """Noisy blocks, float32 (samples, channels), to enhanced blocks, float32 (samples, talkers x channels), the first
+    talker's channels first; in all as many samples as came in.
 
     Args:
         network: `network(mixture (1, samples), lips (1, frames, 88, 88) or None)`, on any device.
         blocks: 16 kHz sound in order, of any lengths. The network hears the first channel; what it takes away from
             that, by time and frequency, is taken from the others too.
-        lips: the talker's lips from the first sample on, or None.
+        lips: of each talker from the first sample on; None where they are not seen.
         chunk_frames: length of a chunk in video frames of 640 samples; more than twice `OVERLAP`.
         strength: from 0, the noisy sound, to 1, the estimate.
     """
@@ -76,9 +79,9 @@ def enhance_stream(
         pending, more = _fill(pending, blocks, chunk)
         noisy = pending[:chunk]
         frames = -(-len(noisy) // SAMPLES_PER_FRAME)
-        estimate = _enhance(network, noisy, None if lips is None else lips.show(frames), level)
+        estimate = _enhance(network, noisy, [window.show(frames) if window else None for window in lips], level)
         if strength != 1:
-            estimate = strength * estimate + (1 - strength) * noisy
+            estimate = strength * estimate + (1 - strength) * np.tile(noisy, len(lips))
         if tail is not None:
             estimate[: len(tail)] = fade_in * estimate[: len(tail)] + (1 - fade_in) * tail
         if not more:
@@ -86,8 +89,9 @@ def enhance_stream(
             return
         yield estimate[:hop]
         tail, pending = estimate[hop:], pending[hop:]
-        if lips is not None:
-            lips.advance(chunk_frames - OVERLAP)
+        for window in lips:
+            if window is not None:
+                window.advance(chunk_frames - OVERLAP)
 
 
 def _fill(pending: np.ndarray, blocks: Iterator[np.ndarray], chunk: int) -> tuple[np.ndarray, bool]:
@@ -99,22 +103,27 @@ def _fill(pending: np.ndarray, blocks: Iterator[np.ndarray], chunk: int) -> tupl
     return np.concatenate(parts), size > chunk
 
 
-@torch.inference_mode()
-def _enhance(network: nn.Module, noisy: np.ndarray, lips: np.ndarray | None, level: Level) -> np.ndarray:
-    """(samples, channels) -> the same; the network sees whole video frames, the last one filled up with silence."""
-    device = next(network.parameters()).device
+def _enhance(network: nn.Module, noisy: np.ndarray, videos: Sequence[np.ndarray | None], level: Level) -> np.ndarray:
+    """(samples, channels) -> (samples, talkers x channels)."""
+    if not len(noisy):
+        return np.tile(noisy, len(videos))
     gain = level(noisy)
     heard = (noisy - gain.offset) * np.float32(gain.factor)
-    mixture = np.pad(heard[:, 0], (0, -len(heard) % SAMPLES_PER_FRAME))
-    if not len(mixture):
-        return noisy
+    columns = []
+    for estimate in separated(partial(_estimate, network), heard[:, 0], videos):
+        columns += [estimate, *(masked(heard[:, 0], estimate, channel) for channel in heard.T[1:])]
+    return np.stack(columns, axis=1) / np.float32(gain.factor)
+
+
+@torch.inference_mode()
+def _estimate(network: nn.Module, heard: np.ndarray, lips: np.ndarray | None) -> np.ndarray:
+    """(samples,) -> (samples,); the network sees whole video frames, the last one filled up with silence."""
+    device = next(network.parameters()).device
+    mixture = torch.from_numpy(np.pad(heard, (0, -len(heard) % SAMPLES_PER_FRAME)))[None].to(device)
     video = None if lips is None else torch.from_numpy(lips)[None].to(device)
-    batch = torch.from_numpy(mixture)[None].to(device)
-    estimate = network(batch, video)
-    check_estimate(network, estimate, batch)
-    first = estimate[0, : len(noisy)].float().cpu().numpy()
-    others = [masked(heard[:, 0], first, channel) for channel in heard.T[1:]]
-    return np.stack([first, *others], axis=1) / np.float32(gain.factor)
+    estimate = network(mixture, video)
+    check_estimate(network, estimate, mixture)
+    return estimate[0, : len(heard)].float().cpu().numpy()
 
 
 def check_estimate(network: object, estimate: Tensor, mixture: Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from tqdm import tqdm
 from supernet.data.lips.find import Rule
 from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
 from supernet.deploy.lips import Talker, talkers
-from supernet.deploy.writing import VIDEO_SUFFIXES, write_video, write_wav
+from supernet.deploy.writing import VIDEO_SUFFIXES, write_video, write_wavs
 from supernet.devices import described
 from supernet.errors import UserError
 from supernet.media.mixdown import to_stereo
@@ -113,12 +113,9 @@ def enhance_file(
     for talker in people:
         for words in talker.words:
             say(f"{sound.name}: {words}")
-    written = []
-    for number, talker in enumerate(people):
-        own = goal.with_name(f"{goal.stem}.{talker.name}{goal.suffix}") if talker.name else goal
-        _enhance(network, sound.again() if number else sound, own, talker, wanted)
-        written.append(own)
-    return written
+    goals = [goal.with_name(f"{goal.stem}.{t.name}{goal.suffix}") if t.name else goal for t in people]
+    _enhance(network, sound, goals, [LipWindow(t.lips) if t.lips else None for t in people], wanted)
+    return goals
 
 
 def _people(video: Path | None, sound: Sound, wanted: Wanted) -> list[Talker]:
@@ -127,9 +124,11 @@ def _people(video: Path | None, sound: Sound, wanted: Wanted) -> list[Talker]:
     return talkers(video, sound, wanted.face, wanted.lip_region, wanted.landmark_model)
 
 
-def _enhance(network: nn.Module, sound: Sound, goal: Path, talker: Talker, wanted: Wanted) -> None:
-    """Read, enhance and write block by block."""
-    track, window = sound.track, LipWindow(talker.lips) if talker.lips else None
+def _enhance(
+    network: nn.Module, sound: Sound, goals: Sequence[Path], windows: Sequence[LipWindow | None], wanted: Wanted
+) -> None:
+    """Read, enhance and write block by block, a file for each talker."""
+    track = sound.track
     stereo = wanted.channels == "keep" and len(track.channels) > 1
     mixer = np.concatenate([track.weights[:, None], to_stereo(track.channels)], axis=1) if stereo else None
     rate = track.rate if wanted.rate == "source" else SAMPLE_RATE
@@ -139,26 +138,28 @@ def _enhance(network: nn.Module, sound: Sound, goal: Path, talker: Talker, wante
         nonlocal length
         noisy = sound.blocks(SAMPLE_RATE, mixer)
         with _progress(sound) as progress:
-            for block in enhance_stream(network.eval(), noisy, window, wanted.chunk_frames, wanted.strength):
+            for block in enhance_stream(network.eval(), noisy, windows, wanted.chunk_frames, wanted.strength):
                 length += len(block)
                 progress.update(min(len(block) / SAMPLE_RATE, (progress.total or math.inf) - progress.n))
-                yield block[:, 1:] if stereo else block
+                yield np.delete(block, np.s_[::3], axis=1) if stereo else block
 
-    channels = 2 if stereo else 1
-    enhanced = resampled(blocks(), SAMPLE_RATE, rate, channels)
+    enhanced = resampled(blocks(), SAMPLE_RATE, rate, (2 if stereo else 1) * len(goals))
     if wanted.video:
-        wav = goal.with_name(f".{goal.name}.wav")
+        sounds = [goal.with_name(f".{goal.name}.wav") for goal in goals]
         try:
-            words = write_wav(wav, enhanced, rate, channels)
-            write_video(goal, sound.path, wav)
+            words = write_wavs(sounds, enhanced, rate)
+            for goal, own in zip(goals, sounds, strict=True):
+                write_video(goal, sound.path, own)
         finally:
-            wav.unlink(missing_ok=True)
+            for own in sounds:
+                own.unlink(missing_ok=True)
     else:
-        words = write_wav(goal, enhanced, rate, channels)
+        words = write_wavs(goals, enhanced, rate)
     for word in (*sound.words, *words):
         say(f"{sound.name}: {word}")
-    if window and window.seen / FRAME_RATE < length / SAMPLE_RATE - SHORTFALL:
-        say(f"{sound.name}: its sound lasts {length / SAMPLE_RATE:.1f} s, the lips {window.seen / FRAME_RATE:.1f} s; "
+    seen = min((window.seen / FRAME_RATE for window in windows if window), default=math.inf)
+    if seen < length / SAMPLE_RATE - SHORTFALL:
+        say(f"{sound.name}: its sound lasts {length / SAMPLE_RATE:.1f} s, the lips {seen:.1f} s; "
             "the rest was enhanced without lips")  # fmt: skip
 
 

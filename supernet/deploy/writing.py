@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import heapq
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from fractions import Fraction
 from pathlib import Path
+from typing import IO
 
 import av
 import numpy as np
@@ -15,7 +17,7 @@ import soundfile
 
 from supernet.errors import UserError
 from supernet.media.opening import Reader, opened, picture_track, seconds
-from supernet.storage.files import write_atomically
+from supernet.storage.files import replacing, write_atomically
 
 Timed = tuple[Fraction, av.Packet]  # s
 
@@ -27,36 +29,44 @@ FRAMES = {"aac": 1024, "libopus": 960}  # samples that an encoder takes at a tim
 VIDEO_SUFFIXES = {".mp4": "aac", ".m4v": "aac", ".mov": "aac", ".mkv": "aac", ".webm": "libopus"}
 
 
-def write_wav(goal: Path, blocks: Iterator[np.ndarray], rate: int, channels: int) -> list[str]:
-    """Write blocks, float32 (samples, channels), and return what should be said of the result.
+def write_wavs(goals: Sequence[Path], blocks: Iterator[np.ndarray], rate: int) -> list[str]:
+    """Write blocks, float32 (samples, files x channels), and return what should be said of each of the results.
 
-    It appears only when complete: 16-bit; with more bits where it is faint, and in floats where it goes far beyond full
-    scale, so that it comes at its own level.
+    They appear only when complete: 16-bit; with more bits where they are faint, and in floats where they go far beyond
+    full scale, so that they come at their own level.
     """
-    words: list[str] = []
-
-    def write(temporary: Path) -> None:
-        with tempfile.TemporaryFile(dir=goal.parent) as whole:  # which goes with the process, whatever ends it
-            peak, size = 0.0, 0
-            for block in blocks:
-                whole.write(np.ascontiguousarray(block, np.float32).tobytes())
-                peak, size = max(peak, float(np.abs(block).max(initial=0.0))), size + block.size
-            subtype, factor, reason = _form(peak)
-            words.extend(reason)
-            form = "WAV" if 4 * size < LARGEST_WAV else "RF64"
+    with ExitStack() as stack:
+        temporaries = [stack.enter_context(replacing(goal)) for goal in goals]
+        # which go with the process, whatever ends it
+        wholes = [stack.enter_context(tempfile.TemporaryFile(dir=goal.parent)) for goal in goals]
+        peaks, size = np.zeros(len(goals)), 0
+        for block in blocks:
+            parts = np.split(block.astype(np.float32), len(goals), axis=1)
+            for place, (part, whole) in enumerate(zip(parts, wholes, strict=True)):
+                whole.write(np.ascontiguousarray(part).tobytes())
+                peaks[place] = max(peaks[place], np.abs(part).max(initial=0.0))
+            size += parts[0].size
+        channels, words = parts[0].shape[1], []
+        for goal, temporary, whole, peak in zip(goals, temporaries, wholes, peaks, strict=True):
+            subtype, factor, reason = _form(float(peak))
+            words += [f"{goal.name} {why}" if len(goals) > 1 else why for why in reason]
             whole.seek(0)
             try:
-                with (  # by its number, since libsndfile knows not every name
-                    temporary.open("wb") as raw,
-                    soundfile.SoundFile(raw.fileno(), "w", rate, channels, subtype, format=form, closefd=False) as file,
-                ):
-                    while part := whole.read(4 * COPY * channels):
-                        file.write(factor * np.frombuffer(part, np.float32).reshape(-1, channels))
+                _copy(whole, temporary, rate, channels, subtype, factor, "WAV" if 4 * size < LARGEST_WAV else "RF64")
             except soundfile.LibsndfileError as error:
                 raise OSError(errno.EIO, f"cannot be written ({error.error_string})", str(goal)) from error
-
-    write_atomically(goal, write)
     return words
+
+
+def _copy(
+    whole: IO[bytes], temporary: Path, rate: int, channels: int, subtype: str, factor: np.float32, form: str
+) -> None:
+    with (  # by its number, since libsndfile knows not every name
+        temporary.open("wb") as raw,
+        soundfile.SoundFile(raw.fileno(), "w", rate, channels, subtype, format=form, closefd=False) as file,
+    ):
+        while part := whole.read(4 * COPY * channels):
+            file.write(factor * np.frombuffer(part, np.float32).reshape(-1, channels))
 
 
 def _form(peak: float) -> tuple[str, np.float32, list[str]]:

@@ -8,8 +8,8 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar, overload
 
@@ -25,6 +25,16 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
 
     An OSError names the file, also where the system leaves that out, as on a full disk.
     """
+    with replacing(path) as temporary:
+        write(temporary)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """The same as a context: what was written to the temporary file is in place when it ends well.
+
+    Raises UserError where another run holds the same path.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.partial"
     with open(temporary, "ab") as held:  # the system's own error for a place that cannot be written
@@ -32,7 +42,7 @@ def write_atomically(path: Path, write: Callable[[Path], Any]) -> None:
         try:
             mode = temporary.stat().st_mode
             os.truncate(temporary, 0)  # of a run that was killed
-            write(temporary)
+            yield temporary
             temporary.chmod(mode)  # safetensors leaves its files to their owner alone
             os.replace(temporary, path)
         except BaseException as error:

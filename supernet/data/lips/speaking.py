@@ -94,11 +94,17 @@ def speaking(faces: Faces, track: Track, heard: Heard) -> Speaking:
     moved = median_filter(np.maximum(moved, 0), 3)
     much, usual = np.percentile(moved, 80), np.median(moved)
     lips = gaussian_filter1d(np.sqrt(moved), SMOOTH)
-    score = MUCH * np.log(much + FLOOR) + USUAL * np.log(usual + FLOOR)
+    amount = float(MUCH * np.log(much + FLOOR) + USUAL * np.log(usual + FLOOR))
+    return Speaking(amount + agreement(lips, indices, heard), bool(much > STILL))
+
+
+def agreement(lips: np.ndarray, indices: np.ndarray, heard: Heard) -> float:
+    """How well the movement of a mouth, (pictures,), at the pictures that `indices` name, follows a sound."""
+    score = 0.0
     for weight, values in ((LOUDER, heard.level), (CHANGE, heard.change), (FLUX, heard.flux)):
         last = len(values) - 1
         score += weight * max(_correlation(lips, values[np.clip(indices + lag, 0, last)]) for lag in LAGS)
-    return Speaking(float(score), bool(much > STILL))
+    return score
 
 
 def _correlation(a: np.ndarray, b: np.ndarray) -> float:

@@ -87,7 +87,7 @@ def test_chunks_fit_together_at_any_length(network: Recorder, seconds: float) ->
     mixture = sound(seconds)
     blocks = iter(np.array_split(mixture[:, None], 1 + len(mixture) // 5000))
 
-    enhanced = np.concatenate(list(enhance_stream(network, blocks, None, chunk_frames=200)))[:, 0]
+    enhanced = np.concatenate(list(enhance_stream(network, blocks, [None], chunk_frames=200)))[:, 0]
 
     np.testing.assert_allclose(enhanced, 0.5 * mixture, atol=1e-6)
     assert max(network.lengths) <= 200 * 640
@@ -112,7 +112,9 @@ def test_cross_fade_joins_estimates_that_disagree() -> None:
             super().forward(mixture, lips)
             return torch.full_like(mixture, float(len(self.lengths)))
 
-    enhanced = np.concatenate(list(enhance_stream(Counter(), iter([sound(12)[:, None]]), None, chunk_frames=200)))[:, 0]
+    enhanced = np.concatenate(list(enhance_stream(Counter(), iter([sound(12)[:, None]]), [None], chunk_frames=200)))[
+        :, 0
+    ]
 
     seam = enhanced[7 * RATE : 8 * RATE]
     assert (enhanced[: 7 * RATE] == 1).all() and (enhanced[8 * RATE :] == 2).all()
