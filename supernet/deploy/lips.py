@@ -88,10 +88,9 @@ def _chosen(faces: Faces, sound: Sound, face: str | None, number: int) -> list[T
 
 def _talker(faces: Faces, track: Track, name: str, speaks: Speaking, words: tuple[str, ...], number: int) -> Talker:
     if not speaks.moves:
-        who = f"the face {_where(name)}" if name else "the face"
-        return Talker(
-            name, None, (*words, f"the mouth of {who} does not move with the sound, so its lips are left out")
-        )
+        who = f"of the face {_where(name)}" if name else "that is shown"
+        hidden = f"the mouth {who} does not move with the sound; its lips are left out"
+        return Talker(name, None, (*words, hidden))
     regions = faces.regions(faces.mouths(track), number)
     return Talker(name, (region[INNER, INNER] for region in regions), words)
 
