@@ -5,6 +5,7 @@ those that take seconds run as printed, links lead somewhere, and lines are shor
 from __future__ import annotations
 
 import argparse
+import io
 import re
 import shlex
 import shutil
@@ -16,6 +17,7 @@ from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from string import Template
+from types import SimpleNamespace
 
 import nbformat
 import numpy as np
@@ -129,8 +131,8 @@ def check(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
             spec.loader.exec_module(module)
             check_script(module, options[1:], monkeypatch)
         case "pytest":
-            paths = [word for word in options if word.endswith(".py")]
-            assert paths and all((ROOT / path).is_file() for path in paths)
+            paths = [word for word in options if word.startswith("tests")]
+            assert paths and all((ROOT / path).exists() for path in paths)
         case "make":
             targets = re.findall(r"^(\S+):", (ROOT / "Makefile").read_text(), re.M)
             assert set(options) <= set(targets)
@@ -170,6 +172,10 @@ def clone(tmp_path, monkeypatch) -> Path:
         sound = voice(generator, 16_000)
         soundfile.write(tmp_path / f"{name}.wav", sound, 16_000)
         encode_video(tmp_path / f"{name}.mp4", sound=sound, draw=draw_face)
+    for path in ("interview.wav", "talks/first.wav", "talks/deeper/second.wav"):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(tmp_path / "clip.wav", tmp_path / path)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO((tmp_path / "clip.wav").read_bytes())))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
