@@ -75,7 +75,7 @@ def _form(peak: float) -> tuple[str, np.float32, list[str]]:
     if peak > LOUD:
         return "FLOAT", np.float32(1), [f"goes up to {peak:.2f} full scales, and is written in 32-bit floats"]
     if peak > 1:
-        words = f"would go beyond full scale, and is written {20 * np.log10(peak):.1f} dB lower"
+        words = f"would go beyond full scale, and is written {20 * np.log10(peak):.2f} dB lower"
         return "PCM_16", np.float32(0.9999 / peak), [words]
     for form, (most, bits) in reversed(QUIET.items()):
         if 0 < peak < most:

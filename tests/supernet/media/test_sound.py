@@ -3,6 +3,8 @@
 import io
 import os
 import struct
+import subprocess
+import sys
 from fractions import Fraction
 from pathlib import Path
 
@@ -240,3 +242,9 @@ def test_a_flac_from_a_pipe_does_not_know_its_length(tmp_path):
 def test_text_is_no_sound(tmp_path, what):
     with pytest.raises(UserError, match="a.wav: "):
         Sound.open(put(tmp_path / "a.wav", what.encode()))
+
+
+def test_the_reader_needs_no_torch():
+    modules = "supernet.media.sound, supernet.media.pictures, supernet.data.lips.find, supernet.deploy.level"
+    check = f"import sys, {modules}; assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check], check=True, cwd=Path(__file__).parents[3])
