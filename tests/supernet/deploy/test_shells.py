@@ -73,7 +73,11 @@ def started(tmp_path: Path, *arguments: str) -> subprocess.Popen:
     """A long job, once it has begun to write."""
     put(tmp_path / "long.wav", wav(np.tile(speech(10), 60)))
     process = subprocess.Popen(
-        [*COMMAND, str(tmp_path / "long.wav"), *arguments], env=ENV, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [*COMMAND, str(tmp_path / "long.wav"), *arguments],
+        env=ENV,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
     )
     while process.poll() is None and not list(tmp_path.glob(".*.partial")):
         time.sleep(0.02)
