@@ -9,9 +9,7 @@ from __future__ import annotations
 import inspect
 import io
 import os
-import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -26,6 +24,7 @@ from jsonargparse import ActionConfigFile, ArgumentParser, set_parsing_settings
 from supernet.errors import UserError
 from supernet.settings import without_deleted
 from supernet.storage.files import without_hash
+from supernet.storage.signals import Terminated, raise_signals
 
 PROGRAM = "ofa-avse"
 DEFAULT_CONFIG = "quick"
@@ -137,6 +136,7 @@ def main(arguments: list[str] | None = None) -> int:
         os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     arguments = sys.argv[1:] if arguments is None else arguments
     _prepare_streams()
+    raise_signals()
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         print(_overview())
         return 0
@@ -162,14 +162,6 @@ def main(arguments: list[str] | None = None) -> int:
         return 2
 
 
-class Terminated(BaseException):
-    """A signal that ends the program, raised so that nothing half-written stays."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self.number = number
-
-
 class Forgiving(io.TextIOWrapper):
     """The error stream, which may be full or closed at its other end: then what is said is lost, and nothing else."""
 
@@ -184,8 +176,7 @@ class Forgiving(io.TextIOWrapper):
 
 
 def _prepare_streams() -> None:
-    """A stream that is closed, or knows fewer characters than a file's name has, is no reason to fail; a signal that
-    ends the program lets it clear up."""
+    """A stream that is closed, or knows fewer characters than a file's name has, is no reason to fail."""
     for name, stream in (("stdout", sys.stdout), ("stderr", sys.stderr)):
         if stream is None:
             setattr(sys, name, open(os.devnull, "w"))
@@ -193,14 +184,6 @@ def _prepare_streams() -> None:
             stream.reconfigure(errors="replace")
     if type(sys.stderr) is io.TextIOWrapper:
         sys.stderr = Forgiving(sys.stderr.buffer, sys.stderr.encoding, "replace", line_buffering=True)
-    if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            if signal.getsignal(number) == signal.SIG_DFL:
-                signal.signal(number, _end)
-
-
-def _end(number: int, frame: object) -> NoReturn:
-    raise Terminated(number)
 
 
 def run(name: str, options: list[str]) -> int | None:

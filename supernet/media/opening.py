@@ -23,6 +23,7 @@ from av.video.stream import VideoStream
 
 from supernet.errors import UserError
 from supernet.media import matroska
+from supernet.storage.signals import heed
 
 Track = AudioStream | VideoStream
 
@@ -147,6 +148,7 @@ class Reader:
         tracks = [container.streams[index] for index in self.tracks]
         packets, failed = container.demux(*tracks), 0
         while failed < TRIES:
+            heed()
             try:
                 packet = next(packets)
             except StopIteration:

@@ -9,12 +9,13 @@ import json
 import os
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any, TypeVar, overload
 
 from supernet.errors import UserError
 from supernet.storage.records import HASH, decode, sealed
+from supernet.storage.signals import unbroken
 
 T = TypeVar("T")
 MARK = f"# {HASH}: "  # in the first line of a text that holds its own hash
@@ -37,17 +38,22 @@ def replacing(path: Path) -> Iterator[Path]:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.parent / f".{path.name}.partial"
-    with open(temporary, "ab") as held:  # the system's own error for a place that cannot be written
-        _hold(held, path)
+    with ExitStack() as stack:
+        ours = False
         try:
+            with unbroken():
+                held = stack.enter_context(temporary.open("ab"))  # the system's own error where it cannot be written
+                _hold(held, path)
+                ours = True
             mode = temporary.stat().st_mode
             os.truncate(temporary, 0)  # of a run that was killed
             yield temporary
             temporary.chmod(mode)  # safetensors leaves its files to their owner alone
             os.replace(temporary, path)
         except BaseException as error:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)
+            if ours:
+                with suppress(OSError):
+                    temporary.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.filename is None:
                 error.filename = str(path)
             raise

@@ -60,7 +60,7 @@ def test_each_part_is_measured_and_an_error_is_a_row(measured):
     assert abs(float(rows["equality", "loss, bf16 - fp32"])) < 0.3
     for kind in ("single", "supernet"):
         assert float(rows["steps", f"{kind}, 2 clips: step"]) > 0
-        assert 0 < float(rows["steps", f"{kind}, 2 clips: of the matrix rate"]) < 100
+        assert float(rows["steps", f"{kind}, 2 clips: of the matrix rate"]) > 0
     assert not [note for (_, quantity), note in rows.items() if "error" in quantity]
 
 
