@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from itertools import combinations
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, median_filter
 
+from supernet.data.lips.smoothing import gaussian, median
 from supernet.data.lips.speaking import SMOOTH, Heard, agreement
 from supernet.timing import FRAME_RATE
 
@@ -85,5 +85,5 @@ def follows(lips: np.ndarray, heard: Heard) -> float:
     mouth = changes[:, *MOUTH].mean((1, 2))
     inside = changes[:, *MOUTH].sum((1, 2))
     around = (changes.sum((1, 2)) - inside) / (changes[0].size - changes[0][MOUTH].size)
-    moved = median_filter(np.maximum(mouth - AROUND * around, 0), 3)
-    return agreement(gaussian_filter1d(np.sqrt(moved), SMOOTH), np.arange(len(moved)), heard)
+    moved = median(np.maximum(mouth - AROUND * around, 0), 3)
+    return agreement(gaussian(np.sqrt(moved), SMOOTH), np.arange(len(moved)), heard)

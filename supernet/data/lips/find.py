@@ -17,9 +17,9 @@ from typing import Literal
 
 import cv2
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, median_filter
 
 from supernet.data.lips.faces import Face, Finder, Track, link, reduced, talker
+from supernet.data.lips.smoothing import gaussian, median
 from supernet.errors import UserError
 from supernet.media.pictures import read_frames
 from supernet.space import REGION
@@ -249,7 +249,7 @@ def _mouths(tracks: Sequence[Track], frames: int, pairs: Pairs, offset: tuple[fl
 
 def smooth(values: np.ndarray) -> np.ndarray:
     """A coordinate (frames,) without outliers and trembling, ahead of or behind the face nowhere."""
-    return gaussian_filter1d(median_filter(values, MEDIAN, mode="nearest"), SIGMA, mode="nearest")
+    return gaussian(median(values, MEDIAN, "edge"), SIGMA, "edge")
 
 
 def _place(boxes: np.ndarray, own: np.ndarray, pairs: Pairs) -> tuple[float, float]:

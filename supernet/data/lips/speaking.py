@@ -11,10 +11,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d, median_filter
 
 from supernet.data.lips.faces import Track
 from supernet.data.lips.find import Faces, near_mouth, patch
+from supernet.data.lips.smoothing import gaussian, median
 from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
 BAND = (200, 4000)  # Hz of speech
@@ -50,9 +50,9 @@ class Heard:
         power = np.concatenate(spectra)
         level = np.log(power.sum(1) + 1e-9)
         bands = np.log(power + 1e-9)
-        change = np.abs(np.gradient(gaussian_filter1d(level, 1.0)))
-        flux = np.sqrt(np.square(np.gradient(gaussian_filter1d(bands, 1.0, axis=0), axis=0)).mean(1))
-        return cls(*(gaussian_filter1d(values, SMOOTH) for values in (level, change, flux)))
+        change = np.abs(np.gradient(gaussian(level, 1.0)))
+        flux = np.sqrt(np.square(np.gradient(gaussian(bands, 1.0), axis=0)).mean(1))
+        return cls(*(gaussian(values, SMOOTH) for values in (level, change, flux)))
 
 
 def movement(faces: Faces, track: Track) -> tuple[np.ndarray, np.ndarray]:
@@ -91,9 +91,9 @@ def speaking(faces: Faces, track: Track, heard: Heard) -> Speaking:
     indices, moved = movement(faces, track)
     if len(indices) < LEAST:
         return Speaking(-np.inf, True)
-    moved = median_filter(np.maximum(moved, 0), 3)
+    moved = median(np.maximum(moved, 0), 3)
     much, usual = np.percentile(moved, 80), np.median(moved)
-    lips = gaussian_filter1d(np.sqrt(moved), SMOOTH)
+    lips = gaussian(np.sqrt(moved), SMOOTH)
     amount = float(MUCH * np.log(much + FLOOR) + USUAL * np.log(usual + FLOOR))
     return Speaking(amount + agreement(lips, indices, heard), bool(much > STILL))
 

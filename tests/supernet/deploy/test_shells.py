@@ -69,6 +69,12 @@ def test_sound_comes_through_pipes(tmp_path, monkeypatch, capsys):
     assert "give --output FILE.wav" in capsys.readouterr().err
 
 
+def heard() -> None:
+    """A shell's background jobs are told to ignore Ctrl-C, those of `nohup` a hangup."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def started(tmp_path: Path, *arguments: str) -> subprocess.Popen:
     """A long job, once it has begun to write."""
     put(tmp_path / "long.wav", wav(np.tile(speech(10), 60)))
@@ -77,7 +83,7 @@ def started(tmp_path: Path, *arguments: str) -> subprocess.Popen:
         env=ENV,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a shell's background jobs ignore
+        preexec_fn=heard,
     )
     while process.poll() is None and not list(tmp_path.glob(".*.partial")):
         time.sleep(0.02)
