@@ -31,6 +31,8 @@ DEFAULT_CONFIG = "quick"
 SWITCHES = {  # options that take no value
     "no_lips": "enhance from the sound alone",
     "video": "write a video: the pictures as they are, the sound enhanced",
+    "json": "print one JSON object",
+    "causal": "a network that looks ahead nowhere",
     "recursive": "take the folders within folders too",
 }
 MANY = {"sources": "sound files, videos, and folders of them; - is standard input"}  # what comes without a name
@@ -62,14 +64,16 @@ COMMANDS = {
     "extract": Command("commands.run", "cut a subnet out of the supernet"),
     "retrain": Command("commands.run", "train a subnet from scratch"),
     "evaluate": Command("commands.run", "SI-SNRi, PESQ, STOI and ESTOI of a model, by condition and SNR"),
-    "profile": Command("commands.run", "parameters, MACs, latency, RTF and memory on this machine"),
-    "enhance": Command("commands.run", "enhance a sound file, a video or a folder of them"),
+    "profile": Command("commands.profile", "parameters, MACs, latency, RTF and memory on this machine"),
+    "export": Command("commands.export", "a network as ONNX, which runs without PyTorch"),
+    "enhance": Command("commands.enhance", "enhance a sound file, a video or a folder of them"),
     "truth": Command("studies.truth", "train subnets alone and fine-tune them all, to check the scores"),
     "recipes": Command("studies.recipes", "train the supernet under every recipe at equal cost and compare"),
     "rank": Command("studies.rank", "how well the scores rank subnets as stand-alone training would"),
     "tables": Command("studies.paper_tables", "the paper's Tables 2 and 3 from a run, the paper's figures beside"),
     "benchmark": Command("studies.methods.command", "every search method on tables whose answers are known"),
     "report": Command("commands.run", "the page of a run"),
+    "report --open": Command("commands.page", "show the page of a run, as it was written, in the browser"),
 }
 
 
@@ -156,6 +160,14 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has left, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] in ("supernet", "eval", "controller"):
+            raise
+        print(
+            f"{PROGRAM}: {arguments[0]}: needs {error.name}; `pip install ofa-avse` brings all there is",
+            file=sys.stderr,
+        )
+        return 2
     except OSError as error:
         where = error.filename2 or error.filename or "a file"  # of a renaming, the place that was asked for
         print(f"{PROGRAM}: {where}: {error.strerror or error}; choose another path or make room", file=sys.stderr)
@@ -193,12 +205,14 @@ def run(name: str, options: list[str]) -> int | None:
 
 def parsed(name: str, options: list[str]) -> Callable[[], int | None]:
     """The call that a command line stands for; `data index` is a command of two words."""
-    if options and f"{name} {options[0]}" in COMMANDS:
-        name, options = f"{name} {options[0]}", options[1:]
+    for word in options[:1] + [option for option in options if option.startswith("--")]:
+        if f"{name} {word}" in COMMANDS:
+            name, options = f"{name} {word}", [option for option in options if option != word]
+            break
     if name not in COMMANDS:
         raise UserError(f"{name}: no such command; use one of {', '.join(COMMANDS)}")
     command = COMMANDS[name]
-    function = getattr(import_module(f"controller.{command.module}"), name.split()[-1])
+    function = getattr(import_module(f"controller.{command.module}"), name.split()[-1].removeprefix("--"))
     parameters = inspect.signature(function, eval_str=True).parameters
     set_parsing_settings(docstring_parse_attribute_docstrings=False)
     parser = Parser(prog=f"{PROGRAM} {name}", description=command.help, exit_on_error=True)

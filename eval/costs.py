@@ -44,12 +44,12 @@ def parameters(subnet: Subnet, width: float = 1.0) -> int:
     return 2 * KERNEL * c.encoder + separator + _lip_parameters(c, width)
 
 
-def macs(subnet: Subnet, width: float = 1.0, seconds: float = 1.0) -> float:
-    """Multiply-accumulates for `seconds` of audio and video."""
+def macs(subnet: Subnet, width: float = 1.0, seconds: float = 1.0, lips: bool = True) -> float:
+    """Multiply-accumulates for `seconds` of audio, and of video where there are `lips`."""
     c = channels(subnet, width)
     block = 2 * c.bottleneck * c.hidden + BLOCK_TAPS * c.hidden
     latent_frame = 2 * KERNEL * c.encoder + 2 * c.encoder * c.bottleneck + c.repeats * c.blocks * block
-    return seconds * (SAMPLE_RATE / STRIDE * latent_frame + FRAME_RATE * _lip_macs(c, width))
+    return seconds * (SAMPLE_RATE / STRIDE * latent_frame + lips * FRAME_RATE * _lip_macs(c, width))
 
 
 def exit_macs(subnet: Subnet, width: float = 1.0, seconds: float = 1.0) -> float:

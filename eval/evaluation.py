@@ -108,7 +108,7 @@ def _enhance(
     seen = None if lips == "none" else batch.lips.to(device)
     chosen = {} if subnet is None else {"subnet": subnet}
     estimate = network(heard.to(device), seen, **chosen).float().cpu()
-    check_estimate(network, estimate, heard)
+    check_estimate(getattr(network, "origin", None), estimate.numpy(), heard.numpy())
     return estimate / factors
 
 

@@ -18,7 +18,9 @@ from eval.machine import fingerprint
 from supernet.space import PIXELS
 from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
-Network = Callable[[Tensor, Tensor], Tensor]  # mixture (1, samples), lips uint8 (1, frames, 88, 88) -> (1, samples)
+Network = Callable[
+    [Tensor, Tensor | None], Tensor
+]  # mixture (1, samples), lips uint8 (1, frames, 88, 88) -> (1, samples)
 MEGABYTE = 1e6
 
 
@@ -34,7 +36,7 @@ class Measured:
 
 
 @torch.inference_mode()
-def measure(network: Network, seconds: float = 3.0, threads: int = 1, repeats: int = 5) -> Measured:
+def measure(network: Network, seconds: float = 3.0, threads: int = 1, repeats: int = 5, lips: bool = True) -> Measured:
     """Measure `network` on a clip of noise, where its weights are.
 
     The first run warms up and counts memory, the next `repeats` are timed; the median forgives a busy moment.
@@ -46,17 +48,18 @@ def measure(network: Network, seconds: float = 3.0, threads: int = 1, repeats: i
         seconds: duration of the clip, rounded to whole video frames.
         threads: torch threads during the measurement.
         repeats: timed runs.
+        lips: whether the network is shown any.
     """
     frames = max(1, round(seconds * FRAME_RATE))
     generator = torch.Generator().manual_seed(0)
     mixture = 0.1 * torch.randn(1, frames * SAMPLES_PER_FRAME, generator=generator)
-    lips = torch.randint(0, 256, (1, frames, PIXELS, PIXELS), dtype=torch.uint8, generator=generator)
+    video = torch.randint(0, 256, (1, frames, PIXELS, PIXELS), dtype=torch.uint8, generator=generator)
     device = next((w.device for w in _weights(network)), mixture.device)
-    mixture, lips = mixture.to(device), lips.to(device)
+    mixture, shown = mixture.to(device), video.to(device) if lips else None
     with _threads(threads):
         with LiveTensors() as live:
-            network(mixture, lips)
-        times = [_timed(network, mixture, lips) for _ in range(repeats)]
+            network(mixture, shown)
+        times = [_timed(network, mixture, shown) for _ in range(repeats)]
     duration = frames / FRAME_RATE
     elapsed = median(times)
     return Measured(
@@ -106,7 +109,7 @@ def _weights(network: Network) -> list[Tensor]:
     return [*network.parameters(), *network.buffers()] if isinstance(network, nn.Module) else []
 
 
-def _timed(network: Network, mixture: Tensor, lips: Tensor) -> float:
+def _timed(network: Network, mixture: Tensor, lips: Tensor | None) -> float:
     start = _clock(mixture.device)
     network(mixture, lips)
     return _clock(mixture.device) - start

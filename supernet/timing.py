@@ -1,6 +1,8 @@
 """The one time grid of audio and video: 16 kHz, 25 fps, so a video frame is 640 samples and 32 latent frames."""
 
-SAMPLE_RATE = 16_000
+from typing import Final
+
+SAMPLE_RATE: Final = 16_000
 FRAME_RATE = 25
 SAMPLES_PER_FRAME = SAMPLE_RATE // FRAME_RATE  # 640
 KERNEL = 40  # encoder window, samples

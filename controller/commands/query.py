@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from json import dumps
 
 from eval.table.quality_table import QualityTable
 from supernet.errors import UserError
@@ -27,6 +28,7 @@ def query(
     max_latency_ms: str | None = None,
     max_rtf: str | None = None,
     max_memory_mb: str | None = None,
+    json: bool = False,
 ) -> None:
     """Print the best subnet within all budgets given.
 
@@ -37,6 +39,7 @@ def query(
         max_latency_ms: milliseconds, or 10ms or 0.01s, for a clip of the measured length, on this machine.
         max_rtf: real-time factor on this machine.
         max_memory_mb: weights and activations, megabytes, or 500kB or 1GB.
+        json: print one JSON object; see docs/runtime.md.
     """
     given = {
         "max_params": max_params,
@@ -46,7 +49,12 @@ def query(
         "max_memory_mb": max_memory_mb,
     }
     budgets = {key: amount(key, text) for key, text in given.items() if text is not None}
-    print(QualityTable.load(table).best(**budgets).text())
+    answer = QualityTable.load(table).best(**budgets)
+    if json:
+        given = {key.removeprefix("max_"): limit for key, limit in budgets.items()}
+        print(dumps({"table": table, "budgets": given, **answer.record()}, allow_nan=False))
+    else:
+        print(answer.text())
 
 
 def amount(key: str, text: str) -> float:

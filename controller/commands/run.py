@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import torch
 
@@ -14,21 +14,16 @@ from controller.run.confirmation import check_winner, confirm, found, told
 from controller.run.report import write_report
 from controller.run.run import Run, made
 from controller.search.reward import Costs, RewardSettings
-from eval.costs import macs, parameters
-from eval.measure import measure
+from eval.costs import parameters
 from supernet.checkpoint import load, read_notes, save
 from supernet.data.corpus import Corpus
-from supernet.data.lips.find import Rule
 from supernet.data.mixing.batches import LIPS
-from supernet.deploy.enhance import Channels, Rate, Wanted
-from supernet.deploy.sources import enhance as enhance_sources
 from supernet.devices import Device, described
 from supernet.devices import device as chosen_device
 from supernet.distributed import process_rank
 from supernet.errors import UserError
 from supernet.extraction import extract as cut_out
-from supernet.models import SMALL
-from supernet.space import PAPER_WINNER, SearchSpace, Subnet, channels
+from supernet.space import PAPER_WINNER, SearchSpace, Subnet
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 
@@ -158,93 +153,6 @@ def evaluate(
         print(run.evaluate(list, Path(model) if model else None, other, perceptual, seen, on).text())
         print()
         print(run.evaluate_wiener(list, other, perceptual).text())
-
-
-def profile(
-    settings: Settings,
-    model: str | None = None,
-    subnet: str | None = None,
-    seconds: float = 3.0,
-    device: Device = "auto",
-) -> None:
-    """Measure a network here.
-
-    Args:
-        model: weights to measure.
-        subnet: or the name of a subnet, as for `extract`, measured with fresh weights at network.width; the paper's
-            winner when neither is given.
-        seconds: length of the clip.
-        device: `cpu`, `cuda`, or `auto`, the GPU where there is one.
-    """
-    if seconds <= 0:
-        raise UserError(f"seconds: must be above 0, but is {seconds:g}")
-    on = chosen_device(device)
-    network = load(model) if model else settings.network.fresh(named(subnet or "paper", Run(settings)), settings.seed)
-    measured = measure(network.to(on), seconds, settings.scoring.threads)
-    print(f"{network.subnet} at width {network.width:g}: {channels(network.subnet, network.width)}")
-    print(f"parameters {parameters(network.subnet, network.width):,}")
-    print(f"MACs       {macs(network.subnet, network.width) / 1e6:,.1f} M per second of audio, lips included")
-    print(f"latency    {measured.latency_ms:.1f} ms for {measured.seconds:g} s, RTF {measured.rtf:.4f}")
-    print(f"memory     {measured.memory_mb:.1f} MB, weights and activations")
-    print(f"measured on {measured.machine}")
-
-
-def enhance(
-    sources: Sequence[str],
-    model: str | None = None,
-    output: str | None = None,
-    lips: str | None = None,
-    no_lips: bool = False,
-    face: str | None = None,
-    audio_track: int | None = None,
-    rate: Rate = "16k",
-    channels: Channels = "mono",
-    video: bool = False,
-    strength: float = 1.0,
-    recursive: bool = False,
-    lip_region: Rule | None = None,
-    landmark_model: str | None = None,
-    device: Device = "auto",
-) -> None:
-    """Write the enhanced sound of each source beside it, as <name>.enhanced.wav.
-
-    Args:
-        sources: sound files, videos, and folders of them; `-` is standard input.
-        model: weights, as `retrain` or `extract` wrote them; those of the package when not given.
-        output: file to write; for a folder or several sources, a folder.
-        lips: video of the talker, for a source without one of its own; a still picture has no lips that move.
-        no_lips: enhance from sound alone.
-        face: of several faces the one that talks: `left`, `right`, a number from the left, a point `x,y` in pixels, or
-            `all`, a result for each; the one whose mouth moves with the sound when not given.
-        audio_track: of several sound tracks, from 1; the one with a voice when not given.
-        rate: of the result: `16k`, or the `source`'s.
-        channels: of the result: `mono`, or `keep` for two where the source has more than one.
-        video: write a video, its pictures as they are.
-        strength: from 0, the noisy sound, to 1, all that the network does.
-        recursive: take the folders within folders too.
-        lip_region: how the mouth is found, as in `data.lip_region`; as it was for the model's training when not given.
-        landmark_model: file of MediaPipe's face landmarker; for `landmarks`.
-        device: `cpu`, `cuda`, or `auto`, the GPU where there is one.
-    """
-    on = chosen_device(device)
-    path = Path(model) if model else SMALL
-    rule = lip_region or read_notes(path).get("lip_region", "detect")
-    if rule not in get_args(Rule):
-        raise UserError(f"{path}: its lip_region is {rule!r}, none of {', '.join(get_args(Rule))}; give --lip_region")
-    wanted = Wanted(
-        lips=Path(lips) if lips else None,
-        no_lips=no_lips,
-        face=face,
-        audio_track=audio_track,
-        rate=rate,
-        channels=channels,
-        video=video,
-        strength=strength,
-        lip_region=rule,
-        landmark_model=landmark_model,
-    )
-    for written in enhance_sources(load(path).to(on), sources, output, wanted, recursive):
-        print(written)
 
 
 def report(settings: Settings) -> None:

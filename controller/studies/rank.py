@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from json import dumps
 from pathlib import Path
 
 from eval.ranking.report import ranking_report
@@ -11,7 +12,11 @@ from supernet.storage.files import write_text
 
 
 def rank(
-    folder: str | None = None, truth: str = STANDALONE, plot: str | None = None, output: str | None = None
+    folder: str | None = None,
+    truth: str = STANDALONE,
+    plot: str | None = None,
+    output: str | None = None,
+    json: bool = False,
 ) -> None:
     """Print how well scores rank subnets, what choosing by them costs, and what each axis is worth.
 
@@ -20,6 +25,7 @@ def rank(
         truth: which trainings count as the truth: `standalone`, or `standalone_longer`, of more steps.
         plot: PNG to write: shared scores and MACs against stand-alone training.
         output: file to write the report to, as Markdown.
+        json: print the ranks and what choosing by them costs as one JSON object; see docs/runtime.md.
     """
     study = Study(Tables.of(folder) if folder is not None else Tables.shipped(), truth)
     report = ranking_report(study)
@@ -29,4 +35,4 @@ def rank(
         plot_ranking(study, Path(plot))
     if output is not None:
         write_text(Path(output), report + "\n")
-    print(report)
+    print(dumps(study.record()) if json else report)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from itertools import combinations
 from statistics import fmean
+from typing import Any
 
 import numpy as np
 
@@ -264,6 +266,20 @@ class Study:
         epoch = _training(finetuned, "batches_per_epoch")
         return full / epoch if full and epoch else FULL
 
+    def record(self) -> dict[str, Any]:
+        """How well each score ranks, and what choosing by it costs, as JSON values; None for what is not known.
+
+        Raises UserError where the truth's tables are missing.
+        """
+        if missing := self.missing(self.truth_name):
+            raise UserError(f"rank: {', '.join(missing)}: not there yet; make it by `ofa-avse truth`")
+        regret = self.mean_regret()
+        scores = {
+            name: {key: _known(value) for key, value in asdict(ranked).items()} | {"mean_regret": regret.get(name)}
+            for name, ranked in self.ranking().items()
+        }
+        return {"width": self.width, "truth": self.truth_name, "subnets": len(self.truth), "scores": scores}
+
     def on_the_test_list(self) -> dict[str, Values]:
         """By how its weights came about, the quality of subnets on the list of the truth, dB."""
         ways = {
@@ -295,6 +311,13 @@ class Study:
         """Mean in-band tau of each of `shapes` with `values`."""
         sample = Resamples(equal_macs(values, self.width))
         return {name: Interval.of(sample.tau_in_bands(shape, values)) for name, shape in shapes.items()}
+
+
+def _known(value: Any) -> Any:
+    """JSON has no NaN."""
+    if isinstance(value, dict):
+        return {key: _known(part) for key, part in value.items()}
+    return None if isinstance(value, float) and math.isnan(value) else value
 
 
 def _signal(noise: float, spread: float) -> float:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from itertools import takewhile
 from numbers import Real
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from eval.machine import fingerprint
 from eval.table.clips import ByClip
@@ -85,6 +85,17 @@ class Answer:
     next_better: NextBetter | None  # None: nothing in the table is better
     ties: tuple[QualityRow, ...] | None  # other rows within the budgets that are no worse, best first; None: not known
 
+    def record(self) -> dict[str, Any]:
+        """The same as JSON values; None for what is not known."""
+        better = self.next_better
+        return {
+            "fidelity": self.fidelity,
+            "clips": self.clips,
+            "best": _record(self.row) | {"si_snri_se": self.standard_error},
+            "ties": None if self.ties is None else [_record(tie) for tie in self.ties],
+            "next_better": None if better is None else _record(better.row) | {"excess": better.excess},
+        }
+
     def text(self) -> str:
         """The lines that the `query` command prints."""
         row = self.row
@@ -108,6 +119,12 @@ class Answer:
                 f"needs {_needs(better.row, better.excess)}"
             )
         return "\n".join(lines)
+
+
+def _record(row: QualityRow) -> dict[str, Any]:
+    costs = {cost: getattr(row, cost) for cost in COSTS}
+    known = {cost: None if math.isnan(value) else value for cost, value in costs.items()}
+    return {"subnet": str(row.subnet), "si_snri": row.si_snri, **known}
 
 
 def check_budgets(**given: float | None) -> dict[str, float]:

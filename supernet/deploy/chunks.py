@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
+from typing import Any, Protocol
 
 import numpy as np
-import torch
-from torch import Tensor, nn
 
 from supernet.deploy.level import Level
 from supernet.deploy.spectra import masked
@@ -22,6 +21,32 @@ from supernet.errors import UserError
 from supernet.timing import FRAME_RATE, SAMPLES_PER_FRAME
 
 OVERLAP = FRAME_RATE  # video frames, one second
+
+
+class Runnable(Protocol):
+    """A network by whatever runs it: `runtime.Enhancer` an exported one, `eager.Eager` one of PyTorch.
+
+    `origin` is the file that it was read from; `place` says where it runs.
+    """
+
+    @property
+    def origin(self) -> str | None: ...
+
+    @property
+    def place(self) -> str: ...
+
+    def estimate(self, mixture: np.ndarray, lips: np.ndarray | None) -> np.ndarray:
+        """Whole video frames of sound, float32 (samples,), and lips uint8 (frames, 88, 88) -> (samples,)."""
+        ...
+
+
+def runnable(network: Any) -> Runnable:
+    """A `Runnable` as it is; a network of PyTorch as one."""
+    if hasattr(network, "estimate"):
+        return network
+    from supernet.deploy.eager import Eager
+
+    return Eager(network)
 
 
 class LipWindow:
@@ -53,7 +78,7 @@ class LipWindow:
 
 
 def enhance_stream(
-    network: nn.Module,
+    network: Any,
     blocks: Iterator[np.ndarray],
     lips: Sequence[LipWindow | None],
     chunk_frames: int,
@@ -63,13 +88,14 @@ def enhance_stream(
     talker's channels first; in all as many samples as came in.
 
     Args:
-        network: `network(mixture (1, samples), lips (1, frames, 88, 88) or None)`, on any device.
+        network: a `Runnable`, or of PyTorch, `network(mixture (1, samples), lips (1, frames, 88, 88) or None)`.
         blocks: 16 kHz sound in order, of any lengths. The network hears the first channel; what it takes away from
             that, by time and frequency, is taken from the others too.
         lips: of each talker from the first sample on; None where they are not seen.
         chunk_frames: length of a chunk in video frames of 640 samples; more than twice `OVERLAP`.
         strength: from 0, the noisy sound, to 1, the estimate.
     """
+    network = runnable(network)
     chunk, hop = chunk_frames * SAMPLES_PER_FRAME, (chunk_frames - OVERLAP) * SAMPLES_PER_FRAME
     fade_in = np.linspace(0, 1, chunk - hop, dtype=np.float32)[:, None]
     pending, level = next(blocks, np.zeros((0, 1), np.float32)), Level()
@@ -103,7 +129,7 @@ def _fill(pending: np.ndarray, blocks: Iterator[np.ndarray], chunk: int) -> tupl
     return np.concatenate(parts), size > chunk
 
 
-def _enhance(network: nn.Module, noisy: np.ndarray, videos: Sequence[np.ndarray | None], level: Level) -> np.ndarray:
+def _enhance(network: Runnable, noisy: np.ndarray, videos: Sequence[np.ndarray | None], level: Level) -> np.ndarray:
     """(samples, channels) -> (samples, talkers x channels)."""
     if not len(noisy):
         return np.tile(noisy, len(videos))
@@ -115,24 +141,21 @@ def _enhance(network: nn.Module, noisy: np.ndarray, videos: Sequence[np.ndarray 
     return np.stack(columns, axis=1) / np.float32(gain.factor)
 
 
-@torch.inference_mode()
-def _estimate(network: nn.Module, heard: np.ndarray, lips: np.ndarray | None) -> np.ndarray:
+def _estimate(network: Runnable, heard: np.ndarray, lips: np.ndarray | None) -> np.ndarray:
     """(samples,) -> (samples,); the network sees whole video frames, the last one filled up with silence."""
-    device = next(network.parameters()).device
-    mixture = torch.from_numpy(np.pad(heard, (0, -len(heard) % SAMPLES_PER_FRAME)))[None].to(device)
-    video = None if lips is None else torch.from_numpy(lips)[None].to(device)
-    estimate = network(mixture, video)
-    check_estimate(network, estimate, mixture)
-    return estimate[0, : len(heard)].float().cpu().numpy()
+    mixture = np.pad(heard, (0, -len(heard) % SAMPLES_PER_FRAME))
+    estimate = network.estimate(mixture, lips)
+    check_estimate(network.origin, estimate, mixture)
+    return estimate[: len(heard)]
 
 
-def check_estimate(network: object, estimate: Tensor, mixture: Tensor) -> None:
+def check_estimate(origin: str | None, estimate: np.ndarray, mixture: np.ndarray) -> None:
     """Raise UserError that names the file of a network that was read from one, when its output is no sound: not finite,
     or beyond full scale in most samples, where the mixture, of the same shape, is not."""
     reason = None
-    if not estimate.isfinite().all():
+    if not np.isfinite(estimate).all():
         reason = "is NaN or infinite"
-    elif ((estimate.abs() > 1) & (mixture.abs() <= 1)).float().mean() > 0.5:
+    elif ((np.abs(estimate) > 1) & (np.abs(mixture) <= 1)).mean() > 0.5:
         reason = "is beyond full scale in most samples"
-    if reason and (origin := getattr(network, "origin", None)):
+    if reason and origin:
         raise UserError(f"{origin}: its output {reason}; its weights are damaged or were badly trained, use others")

@@ -8,17 +8,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
-from torch import nn
 from tqdm import tqdm
 
 from supernet.data.lips.find import Rule
-from supernet.deploy.chunks import OVERLAP, LipWindow, enhance_stream
+from supernet.deploy.chunks import OVERLAP, LipWindow, Runnable, enhance_stream, runnable
 from supernet.deploy.lips import Talker, talkers
 from supernet.deploy.writing import VIDEO_SUFFIXES, write_video, write_wavs
-from supernet.devices import described
 from supernet.errors import UserError
 from supernet.media.mixdown import to_stereo
 from supernet.media.rates import resampled
@@ -78,7 +76,7 @@ class Wanted:
 
 
 def enhance_file(
-    network: nn.Module,
+    network: Any,
     source: Path | str,
     output: Path | str | None = None,
     wanted: Wanted | None = None,
@@ -88,7 +86,7 @@ def enhance_file(
     for each talker where all are wanted.
 
     Args:
-        network: as `supernet.load` gives it.
+        network: as `supernet.load` or `runtime.Enhancer.open` gives it.
         source: a sound file or a video.
         output: the file to write, or a folder for it; by default `<name>.enhanced.wav` beside the source. It is as long
             as the source, at its level, and appears only when complete.
@@ -99,7 +97,7 @@ def enhance_file(
         UserError: a file is missing or unreadable, holds NaN or no sound, no face is found in a video whose lips are
             to be used, or the output would overwrite an input.
     """
-    wanted, source = wanted or Wanted(), Path(source)
+    network, wanted, source = runnable(network), wanted or Wanted(), Path(source)
     goal = _goal(source, output, wanted)
     if any(path is not None and goal.resolve() == path.resolve() for path in (source, wanted.lips)):
         raise UserError(f"output {goal}: would overwrite an input; give another name")
@@ -125,7 +123,7 @@ def _people(video: Path | None, sound: Sound, wanted: Wanted) -> list[Talker]:
 
 
 def _enhance(
-    network: nn.Module, sound: Sound, goals: Sequence[Path], windows: Sequence[LipWindow | None], wanted: Wanted
+    network: Runnable, sound: Sound, goals: Sequence[Path], windows: Sequence[LipWindow | None], wanted: Wanted
 ) -> None:
     """Read, enhance and write block by block, a file for each talker."""
     track = sound.track
@@ -138,7 +136,7 @@ def _enhance(
         nonlocal length
         noisy = sound.blocks(SAMPLE_RATE, mixer)
         with _progress(sound) as progress:
-            for block in enhance_stream(network.eval(), noisy, windows, wanted.chunk_frames, wanted.strength):
+            for block in enhance_stream(network, noisy, windows, wanted.chunk_frames, wanted.strength):
                 length += len(block)
                 progress.update(min(len(block) / SAMPLE_RATE, (progress.total or math.inf) - progress.n))
                 yield np.delete(block, np.s_[::3], axis=1) if stereo else block
@@ -176,7 +174,7 @@ def _goal(source: Path, output: Path | str | None, wanted: Wanted) -> Path:
     return output
 
 
-def _describe(sound: Sound, video: Path | None, wanted: Wanted, network: nn.Module) -> None:
+def _describe(sound: Sound, video: Path | None, wanted: Wanted, network: Runnable) -> None:
     """Say what will happen to the sound, whose lips are used, and where it is done."""
     track, changes = sound.track, []
     if len(track.channels) > 1 and wanted.channels == "mono":
@@ -187,7 +185,7 @@ def _describe(sound: Sound, video: Path | None, wanted: Wanted, network: nn.Modu
     elif track.rate > SAMPLE_RATE:
         changes.append(f"at {track.rate} Hz, without what lies above {SAMPLE_RATE // 2000} kHz")
     changes.append(f"with the lips of {video.name}" if video else "without lips")
-    changes.append(f"on {described(next(network.parameters()).device)}")
+    changes.append(f"on {network.place}")
     say(f"{sound.name}: {', '.join(changes)}")
 
 

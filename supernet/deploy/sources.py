@@ -10,9 +10,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
-from torch import nn
-
+from supernet.deploy.chunks import runnable
 from supernet.deploy.enhance import MARK, Wanted, enhance_file, say
 from supernet.errors import UserError
 from supernet.media.names import AUDIO_SUFFIXES, VIDEO_SUFFIXES
@@ -22,7 +22,7 @@ PIPE = "-"  # standard input
 
 
 def enhance(
-    network: nn.Module,
+    network: Any,
     sources: Sequence[Path | str] | Path | str,
     output: Path | str | None = None,
     wanted: Wanted | None = None,
@@ -31,7 +31,7 @@ def enhance(
     """Enhance files, and all media files of folders; see `enhance_file`.
 
     Args:
-        network: as `supernet.load` gives it.
+        network: as `supernet.load` or `runtime.Enhancer.open` gives it.
         sources: files and folders; `-` is standard input.
         output: of a single file, the file to write or a folder for it; of a folder or several sources, a folder, in
             which a folder's own folders are kept. By default results lie beside their sources.
@@ -41,6 +41,7 @@ def enhance(
     Raises UserError, with several files at the end, naming each one that failed and why; the others are written all the
     same.
     """
+    network = runnable(network)
     named = [sources] if isinstance(sources, Path | str) else list(sources)
     if len(named) == 1 and not Path(named[0]).is_dir():
         with _kept(named[0], output) as (path, name):

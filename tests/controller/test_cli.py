@@ -184,7 +184,9 @@ def test_extract_stores_a_network_as_it_is_in_half_the_space(tmp_path, capsys):
         assert torch.equal(weight, network.state_dict()[name].bfloat16().float())
 
 
-@pytest.mark.parametrize("command", ["enhance noisy.wav", "evaluate --run {}", "profile --subnet smallest"])
+@pytest.mark.parametrize(
+    "command", ["enhance noisy.wav", "evaluate --run {}", "profile --subnet smallest --width 0.125"]
+)
 def test_a_gpu_that_is_not_there_is_refused(command, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     line = refused(capsys, *command.format(tmp_path).split(), "--device", "cuda")
@@ -217,14 +219,14 @@ def test_enhance_needs_the_landmark_file_of_a_model_that_was_trained_with_it(tmp
 
 
 def test_profile_reports_costs_of_this_machine(capsys):
-    assert main(["profile", "--network.width", "0.03125", "--subnet", "smallest", "--seconds", "0.4"]) == 0
+    assert main(["profile", "--width", "0.03125", "--subnet", "smallest", "--seconds", "0.4"]) == 0
     out = capsys.readouterr().out
     assert all(word in out for word in ("parameters", "MACs", "RTF", "memory"))
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1"])
 def test_profile_measures_no_clip_without_length(seconds, capsys):
-    assert "seconds: must be above 0" in refused(capsys, "profile", "--network.width", "0.03125", "--seconds", seconds)
+    assert "seconds: must be above 0" in refused(capsys, "profile", "--width", "0.03125", "--seconds", seconds)
 
 
 def test_two_processes_do_not_share_a_run(tmp_path, capsys):

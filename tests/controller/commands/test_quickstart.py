@@ -110,7 +110,7 @@ def test_a_subnet_may_be_named_by_what_it_is(name, run, config, tmp_path):
     assert load(output).subnet == expected.get(name, SearchSpace.smallest)
 
 
-@pytest.mark.parametrize("command", ["extract --output cut.safetensors", "retrain", "profile"])
+@pytest.mark.parametrize("command", ["extract --output cut.safetensors", "retrain"])
 def test_a_run_without_a_search_has_no_winner(command, tmp_path, capsys):
     assert main([*command.split(), "--run", str(tmp_path / "run"), "--subnet", "winner"]) == 2
     assert "search.json: not there yet; run `ofa-avse search` first" in capsys.readouterr().err
