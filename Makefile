@@ -1,11 +1,12 @@
 # make demo: set everything up, then the whole job. make test: set everything up, then who imports whom and the tests,
 # as many at a time as there are cores. make test-slow: those that take minutes. make lint: style and types. make docs:
-# the site of docs/, into build/site, without a network.
+# the site of docs/, into build/site, without a network. make setup-light: an install that enhances without PyTorch.
 PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
+LIGHT := .venv-light
 
-.PHONY: demo test test-slow lint docs setup clean
+.PHONY: demo test test-slow lint docs setup setup-light clean
 
 demo: setup
 	$(VENV)/bin/ofa-avse quickstart
@@ -35,5 +36,15 @@ $(READY): pyproject.toml constraints.txt
 	$(VENV)/bin/pip install --quiet --constraint constraints.txt --editable '.[test]'
 	touch $(READY)
 
+# The wheel in an environment of its own, without PyTorch and all that comes with it.
+setup-light: $(LIGHT)/.ready
+
+$(LIGHT)/.ready: requirements-light.txt pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(LIGHT)
+	$(LIGHT)/bin/pip install --quiet --constraint constraints.txt --requirement requirements-light.txt
+	$(LIGHT)/bin/pip wheel --quiet --no-deps --wheel-dir build/wheel .
+	$(LIGHT)/bin/pip install --quiet --no-deps --force-reinstall build/wheel/ofa_avse-*.whl
+	touch $@
+
 clean:
-	rm -rf $(VENV) build *.egg-info
+	rm -rf $(VENV) $(LIGHT) build *.egg-info

@@ -164,7 +164,7 @@ def main(arguments: list[str] | None = None) -> int:
         if error.name is None or error.name.partition(".")[0] in ("supernet", "eval", "controller"):
             raise
         print(
-            f"{PROGRAM}: {arguments[0]}: needs {error.name}; `pip install ofa-avse` brings all there is",
+            f"{PROGRAM}: {arguments[0]}: needs {error.name}; `pip install ofa-avse` brings it",
             file=sys.stderr,
         )
         return 2

@@ -51,8 +51,8 @@ def query(
     budgets = {key: amount(key, text) for key, text in given.items() if text is not None}
     answer = QualityTable.load(table).best(**budgets)
     if json:
-        given = {key.removeprefix("max_"): limit for key, limit in budgets.items()}
-        print(dumps({"table": table, "budgets": given, **answer.record()}, allow_nan=False))
+        limits = {key.removeprefix("max_"): limit for key, limit in budgets.items()}
+        print(dumps({"table": table, "budgets": limits, **answer.record()}, allow_nan=False))
     else:
         print(answer.text())
 
