@@ -279,12 +279,11 @@ class _Network:
     def lips(self) -> str:
         """(batch, bottleneck, frames, 1), as `supernet.lip_encoder` makes it."""
         op, c = self.op, self.shape
-        before = MOTION_FRAMES - 1 if self.causal else MOTION_FRAMES // 2
-        pixels = op("Sub", op("Cast", "lips", to=TensorProto.FLOAT), op.constant(MEAN * WHITE))
-        x = op("Pad", pixels, op.constant(0, before, 0, 0, 0, MOTION_FRAMES - 1 - before, 0, 0))
-        ends = [op.constant(place - MOTION_FRAMES + 1) for place in range(MOTION_FRAMES - 1)] + [op.constant(END)]
-        shifted = [op("Slice", x, op.constant(place), end, op.constant(1)) for place, end in enumerate(ends)]
-        x = op("Concat", *(op("Unsqueeze", part, op.constant(2)) for part in shifted), axis=2)
+        frames = op("Slice", op("Shape", "lips"), op.constant(1), op.constant(2))
+        mean = helper.make_tensor("mean", TensorProto.FLOAT, [1], [MEAN * WHITE])
+        means = op("ConstantOfShape", op("Concat", op.constant(1), frames, op.constant(1, 1), axis=0), value=mean)
+        x = op("Cast", self.stacked("lips"), to=TensorProto.FLOAT)  # in bytes until here, which are sooner moved
+        x = op("Sub", x, self.stacked(means))  # nothing where there is no picture
         x = op("Reshape", x, op.constant(-1, MOTION_FRAMES, PIXELS, PIXELS))
         stem = op("Mul", op.weight("lip_trunk.stem.weight"), op.constant(1 / (WHITE * DEVIATION)))
         edge = STEM_KERNEL // 2
@@ -309,6 +308,15 @@ class _Network:
             x = op("Add", x, self.activated(y, f"lip_head.activations.{layer}"))
         x = self.pointwise(x, "lip_head.project")
         return op("Transpose", x, perm=[0, 1, 3, 2]) if self.flat else op("Unsqueeze", x, op.constant(3))
+
+    def stacked(self, x: str) -> str:
+        """(batch, frames, h, w) -> (batch, frames, 3, h, w): each picture between those before and after it."""
+        op = self.op
+        before = MOTION_FRAMES - 1 if self.causal else MOTION_FRAMES // 2
+        x = op("Pad", x, op.constant(0, before, 0, 0, 0, MOTION_FRAMES - 1 - before, 0, 0))
+        ends = [op.constant(place - MOTION_FRAMES + 1) for place in range(MOTION_FRAMES - 1)] + [op.constant(END)]
+        shifted = [op("Slice", x, op.constant(place), end, op.constant(1)) for place, end in enumerate(ends)]
+        return op("Concat", *(op("Unsqueeze", part, op.constant(2)) for part in shifted), axis=2)
 
     def filtered(self, x: str, name: str, **attributes: Any) -> str:
         return self.op("Conv", x, self.op.weight(f"{name}.weight"), self.op.weight(f"{name}.bias"), **attributes)
