@@ -1,5 +1,5 @@
-"""How fast exported networks run, on one thread, against torchaudio's ConvTasNet of the same shape: all in one run, turn
-by turn, as ratios of medians.
+"""How fast exported networks run, on one thread, against torchaudio's ConvTasNet of the same shape: ratios of medians,
+all in one run, turn by turn.
 
     python benchmarks/runtime.py
     python benchmarks/runtime.py --causal

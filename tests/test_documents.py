@@ -43,7 +43,19 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 MOST_LINES, MOST_COLUMNS = 150, 100
 NOT_OURS = ("git", "cd", ".", "ray", "pre-commit")
 AT_ONCE = ("query", "profile", "rank", "enhance")  # of a clone, with nothing made before
-OF_A_RUN = ("quickstart", "train", "score", "search", "query", "extract", "retrain", "evaluate", "profile", "enhance")
+OF_A_RUN = (
+    "quickstart",
+    "train",
+    "score",
+    "search",
+    "query",
+    "extract",
+    "retrain",
+    "evaluate",
+    "profile",
+    "enhance",
+    "export",
+)
 OF_A_RUN += ("report", "tables", "data", "data inspect")
 LONG = (
     "runs/longer",
@@ -116,7 +128,7 @@ def check(words: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     match program:
         case "ofa-avse" if options[1:] == ["--help"]:
             assert options[0] in cli.COMMANDS
-        case "ofa-avse":
+        case "ofa-avse" | ".venv-light/bin/ofa-avse":
             cli.parsed(options[0], options[1:])
         case "torchrun":
             module = options.index("-m")
@@ -229,7 +241,9 @@ def run_python(name: str) -> None:
             exec(compile(code, name, "exec"), {"__name__": "__main__"})
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/results/ranking.md", "supernet/models/README.md"])
+@pytest.mark.parametrize(
+    "name", ["README.md", "docs/results/ranking.md", "docs/runtime.md", "supernet/models/README.md"]
+)
 def test_python_of_a_document_runs(name, clone):
     run_python(name)
 

@@ -106,7 +106,7 @@ def _by_torch(
     with tempfile.TemporaryDirectory() as folder:
         for runtime in runtimes():
             path = Path(folder) / f"{runtime}.onnx"
-            export(network, path, form=runtime)
+            export(network, path, form=runtime, lengths=[1])
             costs.append(measure_exported(path, runtime, seconds, threads))
     size = Path(model).stat().st_size if model else None
     return _profile(model, network.subnet, network.width, network.causal, size, seconds, threads, costs)

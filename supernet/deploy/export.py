@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+from collections.abc import Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,6 +51,7 @@ def export(
     lip_region: str = "detect",
     quality: dict[str, Any] | None = None,
     licence: str = "",
+    lengths: Sequence[int] = LENGTHS,
 ) -> About:
     """Write a network as ONNX: `mixture` (batch, samples) and `lips` uint8 (batch, frames, 88, 88) to `estimate`, for
     any batch and any whole number of video frames; without lips, `lips` has no frames.
@@ -60,6 +62,7 @@ def export(
         lip_region: by which rule mouths were found for its training.
         quality: JSON values that say how good it is.
         licence: of its weights.
+        lengths: video frames for which it is checked.
 
     Returns what the file says of itself. Raises UserError, and writes nothing, when the graph does not compute what
     PyTorch does with the same weights, to 1e-4 of full scale.
@@ -92,7 +95,7 @@ def export(
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(body + _metadata(about))
-        _check(rounded, temporary, form)
+        _check(rounded, temporary, form, lengths)
 
     write_atomically(Path(path), write)
     return about
@@ -114,12 +117,12 @@ def _source(network: AVConvTasNet) -> str:
     return stated_hash(Path(network.origin)) if same else ""
 
 
-def _check(network: AVConvTasNet, path: Path, form: Runtime) -> None:
+def _check(network: AVConvTasNet, path: Path, form: Runtime, lengths: Sequence[int]) -> None:
     """Raise UserError where the file does not compute what the network does."""
     runtime = form if find_spec(form) else "onnxruntime"
     exported, eager = Enhancer.open(path, runtime), Eager(network)
     generator = np.random.default_rng(0)
-    for frames in LENGTHS:
+    for frames in lengths:
         mixture = generator.uniform(-1, 1, frames * SAMPLES_PER_FRAME).astype(np.float32)
         for lips in (generator.integers(0, 256, (frames, PIXELS, PIXELS), np.uint8), None):
             apart = float(np.abs(exported.estimate(mixture, lips) - eager.estimate(mixture, lips)).max())
