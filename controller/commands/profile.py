@@ -12,7 +12,7 @@ from eval.costs import macs, parameters
 from eval.exported import RuntimeCost, measure_exported
 from eval.machine import features, processor
 from supernet.deploy.choosing import INSTALL, Device
-from supernet.deploy.runtime import Enhancer, runtimes
+from supernet.deploy.runtime import MOST_THREADS, Enhancer, runtimes
 from supernet.errors import UserError
 from supernet.space import PAPER_WINNER, SearchSpace, Subnet, channels
 
@@ -61,8 +61,8 @@ def profile(
     """
     if not 0 < seconds <= 600:
         raise UserError(f"seconds: must be above 0 and at most 600, but is {seconds:g}")
-    if threads < 1:
-        raise UserError(f"threads: must be at least 1, but is {threads}")
+    if not 1 <= threads <= MOST_THREADS:
+        raise UserError(f"threads: must be from 1 to {MOST_THREADS}, but is {threads}")
     if model is not None and subnet is not None:
         raise UserError("subnet: is that of the model's file; give one of the two")
     if model is not None and Path(model).suffix == ".onnx":

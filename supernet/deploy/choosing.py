@@ -10,6 +10,7 @@ from typing import Literal, get_args
 from supernet.deploy.chunks import Runnable
 from supernet.deploy.runtime import Enhancer, Runtime, processors, stated_hash
 from supernet.errors import UserError
+from supernet.media.opening import check_file
 
 By = Literal["auto", "onnxruntime", "openvino", "torch"]
 Device = Literal["auto", "cpu", "cuda"]
@@ -32,13 +33,14 @@ def opened(path: Path, by: By = "auto", device: Device = "auto", threads: int = 
         raise UserError(f"runtime: must be one of {', '.join(get_args(By))}, but is {by}")
     if device == "cuda" and by in get_args(Runtime):
         raise UserError(f"device: {by} runs on the CPU; leave device out, or use runtime: torch")
+    check_file(path)
     exported = path if path.suffix == ".onnx" else path.with_suffix(".onnx")
     wants_torch = by == "torch" or device == "cuda"
     if exported == path and wants_torch:
         raise UserError(f"{path}: is an exported network, which PyTorch does not run; name its .safetensors file")
     if not wants_torch and (exported == path or exported.is_file()):
         enhancer = Enhancer.open(exported, "openvino" if by == "openvino" else "onnxruntime", threads or processors())
-        if exported == path or (path.is_file() and stated_hash(path) == enhancer.about.source):
+        if exported == path or stated_hash(path) == enhancer.about.source:
             return enhancer, enhancer.about.lip_region
         print(f"{exported}: was made of other weights than {path.name}; PyTorch runs these", file=sys.stderr)
     if by in get_args(Runtime):

@@ -26,6 +26,7 @@ Session = Callable[[np.ndarray, np.ndarray], np.ndarray]  # what the graph compu
 
 KEY = "ofa-avse"  # of the metadata
 AGAIN = "export it again"
+MOST_THREADS = 1024
 LARGEST_HEADER = 100_000_000  # bytes, as the format has it
 NAMES = {"onnxruntime": "onnxruntime", "openvino": "OpenVINO"}
 
@@ -77,8 +78,10 @@ class Enhancer:
     def open(cls, path: Path | str, runtime: Runtime = "onnxruntime", threads: int = 1) -> Enhancer:
         """Raises UserError when the file is none that `export` wrote, was damaged since, or the runtime is missing."""
         path = Path(path)
-        if threads < 1:
-            raise UserError(f"threads: must be at least 1, but is {threads}")
+        if not 1 <= threads <= MOST_THREADS:
+            raise UserError(f"threads: must be from 1 to {MOST_THREADS}, but is {threads}")
+        if runtime not in SESSIONS:
+            raise UserError(f"runtime: must be one of {', '.join(SESSIONS)}, but is {runtime}")
         check_file(path)
         content = path.read_bytes()
         session, text = SESSIONS[runtime](path, content, threads)
