@@ -7,7 +7,6 @@ import hashlib
 import json
 from collections.abc import Sequence
 from importlib.metadata import version
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -95,7 +94,7 @@ def export(
 
     def write(temporary: Path) -> None:
         temporary.write_bytes(body + _metadata(about))
-        _check(rounded, temporary, form, lengths)
+        _check(rounded, temporary, lengths)
 
     write_atomically(Path(path), write)
     return about
@@ -117,10 +116,10 @@ def _source(network: AVConvTasNet) -> str:
     return stated_hash(Path(network.origin)) if same else ""
 
 
-def _check(network: AVConvTasNet, path: Path, form: Runtime, lengths: Sequence[int]) -> None:
-    """Raise UserError where the file does not compute what the network does."""
-    runtime = form if find_spec(form) else "onnxruntime"
-    exported, eager = Enhancer.open(path, runtime), Eager(network)
+def _check(network: AVConvTasNet, path: Path, lengths: Sequence[int]) -> None:
+    """Raise UserError where the file does not compute what the network does. By onnxruntime: a process in which OpenVINO
+    has run may break off when it forks, as PyTorch's loaders do."""
+    exported, eager = Enhancer.open(path), Eager(network)
     generator = np.random.default_rng(0)
     for frames in lengths:
         mixture = generator.uniform(-1, 1, frames * SAMPLES_PER_FRAME).astype(np.float32)
@@ -129,6 +128,6 @@ def _check(network: AVConvTasNet, path: Path, form: Runtime, lengths: Sequence[i
             if not apart <= TOLERANCE:
                 seen = "without lips" if lips is None else "with lips"
                 raise UserError(
-                    f"export: {runtime} is {apart:.1e} off PyTorch for {frames} video frames {seen} (at most "
+                    f"export: onnxruntime is {apart:.1e} off PyTorch for {frames} video frames {seen} (at most "
                     f"{TOLERANCE:g}); the file was not written: report this network's weights"
                 )
