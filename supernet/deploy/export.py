@@ -117,8 +117,10 @@ def _source(network: AVConvTasNet) -> str:
 
 
 def _check(network: AVConvTasNet, path: Path, lengths: Sequence[int]) -> None:
-    """Raise UserError where the file does not compute what the network does. By onnxruntime: a process in which OpenVINO
-    has run may break off when it forks, as PyTorch's loaders do."""
+    """Raise UserError where the file does not compute what the network does.
+
+    By onnxruntime: a process in which OpenVINO has run may break off when it forks, as PyTorch's loaders do.
+    """
     exported, eager = Enhancer.open(path), Eager(network)
     generator = np.random.default_rng(0)
     for frames in lengths:
